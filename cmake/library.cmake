@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# twin_library(name LINK …): the sources of src/<name> as a static library, its *_test.cpp as one GoogleTest program.
+function(twin_library name)
+  cmake_parse_arguments(ARG "" "" "LINK;TEST_LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*_test.cpp)
+  list(REMOVE_ITEM sources ${tests} "")
+  add_library(twin_${name} STATIC ${sources})
+  target_include_directories(twin_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(twin_${name} PUBLIC ${ARG_LINK})
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE twin_${name} ${ARG_TEST_LINK} GTest::gtest_main)
+    add_test(NAME ${name} COMMAND ${name}_test)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  endif()
+endfunction()
