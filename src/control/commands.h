@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands: what an operator can ask of a running replication. Implemented by the Replicator, called by the API.
+// Thread-safe. A refused command throws Error(pause) that says why.
+#pragma once
+
+namespace mongotwin::control {
+
+class Commands {
+ public:
+  virtual ~Commands() = default;
+  virtual void pause() = 0;   // stop applying at a cut; reading goes on as far as the journal holds
+  virtual void resume() = 0;
+  virtual void finish() = 0;  // drain what the source has now, restore what was held back, stop following
+};
+
+}  // namespace mongotwin::control

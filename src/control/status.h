@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Status: one immutable snapshot of the whole replication; the only source for the API, the terminal and the logs.
+// StatusBoard hands the newest snapshot to readers. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/annotations.h"
+#include "bson/view.h"
+
+namespace mongotwin::control {
+
+enum class State { starting, copying, catching_up, replicating, paused, finishing, finished, failed };
+[[nodiscard]] const char* to_string(State state);
+
+// Law of positions, per source shard: checkpointed ≤ applied ≤ planned ≤ read.
+struct ShardPositions {
+  bson::Timestamp read, planned, applied, checkpointed;
+};
+
+struct CollectionProgress {
+  std::string ns;
+  std::uint64_t documents_total = 0, documents_done = 0;  // total is an estimate, never below done
+  std::uint64_t bytes_total = 0, bytes_done = 0;
+  bool done = false;
+};
+
+struct CopyProgress {
+  std::uint64_t documents_total = 0, documents_done = 0, bytes_total = 0, bytes_done = 0;
+  std::uint64_t ranges_total = 0, ranges_done = 0;
+  std::uint64_t indexes_total = 0, indexes_done = 0;
+  std::optional<std::uint64_t> eta_s;
+  std::vector<CollectionProgress> collections;
+};
+
+struct OpsProgress {
+  std::uint64_t read = 0;     // oplog entries read
+  std::uint64_t applied = 0;  // operations applied on the target
+  double per_second = 0;      // applied, over the last few seconds
+  std::map<std::string, std::uint64_t> by_kind;  // insert, update, delete, ddl, transaction
+};
+
+struct ClusterInfo {
+  std::string uri;      // redacted
+  std::string kind;     // "sharded" or "replica set"
+  std::string version;  // "6.0.5"
+  std::vector<std::string> shards;
+};
+
+struct Failure {
+  std::string what, hint, remedy;
+};
+
+struct Status {
+  std::string link;
+  State state = State::starting;
+  std::string detail;  // what it is doing or waiting for right now, in words
+  ClusterInfo source, target;
+  std::optional<std::int64_t> lag_ms;  // unknown before the copy has ended
+  std::map<std::string, ShardPositions> positions;
+  CopyProgress copy;
+  OpsProgress ops;
+  std::vector<std::string> warnings;
+  std::optional<Failure> error;
+};
+
+class StatusBoard {
+ public:
+  [[nodiscard]] std::shared_ptr<const Status> get() const {
+    Lock lock(m_);
+    return status_;
+  }
+  void set(Status status) {
+    auto next = std::make_shared<const Status>(std::move(status));
+    Lock lock(m_);
+    status_ = std::move(next);
+  }
+
+ private:
+  mutable Mutex m_;
+  std::shared_ptr<const Status> status_ GUARDED_BY(m_) = std::make_shared<const Status>();
+};
+
+}  // namespace mongotwin::control
