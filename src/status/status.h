@@ -13,7 +13,7 @@
 #include "base/annotations.h"
 #include "bson/view.h"
 
-namespace mongotwin::control {
+namespace mongotwin::status {
 
 enum class State { starting, copying, catching_up, replicating, paused, finishing, finished, failed };
 [[nodiscard]] const char* to_string(State state);
@@ -86,4 +86,4 @@ class StatusBoard {
   std::shared_ptr<const Status> status_ GUARDED_BY(m_) = std::make_shared<const Status>();
 };
 
-}  // namespace mongotwin::control
+}  // namespace mongotwin::status

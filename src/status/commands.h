@@ -3,7 +3,7 @@
 // Thread-safe. A refused command throws Error(pause) that says why.
 #pragma once
 
-namespace mongotwin::control {
+namespace mongotwin::status {
 
 class Commands {
  public:
@@ -13,4 +13,4 @@ class Commands {
   virtual void finish() = 0;  // drain what the source has now, restore what was held back, stop following
 };
 
-}  // namespace mongotwin::control
+}  // namespace mongotwin::status
