@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/annotations.h"
@@ -17,6 +18,7 @@ namespace mongotwin::status {
 
 enum class State { starting, copying, catching_up, replicating, paused, finishing, finished, failed };
 [[nodiscard]] const char* to_string(State state);
+[[nodiscard]] std::optional<State> state_from(std::string_view name);
 
 // Law of positions, per source shard: checkpointed ≤ applied ≤ planned ≤ read.
 struct ShardPositions {

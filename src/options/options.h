@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options: the configuration file, checked. load() returns options that can be used as they stand, or throws
+// Error(fix_config) as "file:line: key …: what is wrong" with what is allowed as its hint. No error text ever holds the
+// value of a key that may carry a secret (source, target, shard_credentials). Options are values; load() is pure but
+// for the files and environment variables that the configuration names.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+
+namespace mongotwin::options {
+
+struct Credentials {
+  std::string user, password, auth_source = "admin";
+};
+
+// Either `databases` (whole ones) or patterns "db.collection" in which '*' stands for any characters; "*" alone is
+// everything. All empty means every database. `exclude` wins over `include`; an empty `include` includes everything.
+struct NamespaceRules {
+  std::vector<std::string> databases, include, exclude;
+};
+
+enum class OnExisting {
+  refuse,  // a collection of the same name on the target stops the start
+  drop,    // it is dropped before the copy
+};
+
+struct Api {
+  std::string host = "127.0.0.1";
+  int port = 8470;                 // 0: any free one
+  std::vector<std::string> names;  // further host names under which the API may be asked (a proxy, a service name)
+};
+
+struct Log {
+  log::Level level = log::Level::info;
+  std::string file;  // empty: stderr only
+};
+
+struct Options {
+  std::string link = "twin";  // names this pair in the checkpoint and the status
+  std::string source_uri, target_uri;
+  std::optional<Credentials> source_shard_credentials, target_shard_credentials;
+  NamespaceRules namespaces;
+  OnExisting on_existing_target = OnExisting::refuse;
+  Api api;
+  int lanes = 8;    // parallel writers of the continuous phase, 1 to 64
+  int copiers = 4;  // parallel copiers of the initial copy, 1 to 64
+  std::uint64_t memory_limit_bytes = 256'000'000;  // for what is queued between the stages
+  Log log;
+};
+
+[[nodiscard]] Options load(const std::string& path);
+
+// Only where the API listens, for the commands that talk to a running mongotwin: secrets are not resolved, so they
+// need not be there.
+[[nodiscard]] Api load_api(const std::string& path);
+
+// "host:port", "[::1]:port"; throws Error(fix_config).
+[[nodiscard]] Api parse_listen(const std::string& text);
+
+}  // namespace mongotwin::options

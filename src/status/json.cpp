@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "status/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace mongotwin::status {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+template <class T>
+void read(const Json& object, const char* key, T& into) {
+  auto at = object.find(key);
+  if (at != object.end() && !at->is_null()) into = at->get<T>();
+}
+
+template <class T>
+void read(const Json& object, const char* key, std::optional<T>& into) {
+  auto at = object.find(key);
+  if (at != object.end() && !at->is_null()) into = at->get<T>();
+}
+
+Json write(const bson::Timestamp& ts) { return {{"t", ts.t}, {"i", ts.i}}; }
+
+bson::Timestamp read_timestamp(const Json& positions, const char* key) {
+  bson::Timestamp ts;
+  if (auto at = positions.find(key); at != positions.end()) {
+    read(*at, "t", ts.t);
+    read(*at, "i", ts.i);
+  }
+  return ts;
+}
+
+Json write(const ClusterInfo& c) {
+  return {{"uri", c.uri}, {"kind", c.kind}, {"version", c.version}, {"shards", c.shards}};
+}
+
+ClusterInfo read_cluster(const Json& j) {
+  ClusterInfo c;
+  read(j, "uri", c.uri);
+  read(j, "kind", c.kind);
+  read(j, "version", c.version);
+  read(j, "shards", c.shards);
+  return c;
+}
+
+Json write(const CollectionProgress& c) {
+  return {{"ns", c.ns},
+          {"documents_total", c.documents_total},
+          {"documents_done", c.documents_done},
+          {"bytes_total", c.bytes_total},
+          {"bytes_done", c.bytes_done},
+          {"done", c.done}};
+}
+
+CollectionProgress read_collection(const Json& j) {
+  CollectionProgress c;
+  read(j, "ns", c.ns);
+  read(j, "documents_total", c.documents_total);
+  read(j, "documents_done", c.documents_done);
+  read(j, "bytes_total", c.bytes_total);
+  read(j, "bytes_done", c.bytes_done);
+  read(j, "done", c.done);
+  return c;
+}
+
+Json write(const CopyProgress& c) {
+  auto collections = Json::array();
+  for (const auto& one : c.collections) collections.push_back(write(one));
+  return {{"documents_total", c.documents_total},
+          {"documents_done", c.documents_done},
+          {"bytes_total", c.bytes_total},
+          {"bytes_done", c.bytes_done},
+          {"ranges_total", c.ranges_total},
+          {"ranges_done", c.ranges_done},
+          {"indexes_total", c.indexes_total},
+          {"indexes_done", c.indexes_done},
+          {"eta_s", or_null(c.eta_s)},
+          {"collections", collections}};
+}
+
+CopyProgress read_copy(const Json& j) {
+  CopyProgress c;
+  read(j, "documents_total", c.documents_total);
+  read(j, "documents_done", c.documents_done);
+  read(j, "bytes_total", c.bytes_total);
+  read(j, "bytes_done", c.bytes_done);
+  read(j, "ranges_total", c.ranges_total);
+  read(j, "ranges_done", c.ranges_done);
+  read(j, "indexes_total", c.indexes_total);
+  read(j, "indexes_done", c.indexes_done);
+  read(j, "eta_s", c.eta_s);
+  if (auto at = j.find("collections"); at != j.end())
+    for (const auto& one : *at) c.collections.push_back(read_collection(one));
+  return c;
+}
+
+Json write(const OpsProgress& o) {
+  auto kinds = Json::object();
+  for (const auto& [kind, count] : o.by_kind) kinds[kind] = count;
+  return {{"read", o.read}, {"applied", o.applied}, {"per_second", o.per_second}, {"by_kind", kinds}};
+}
+
+OpsProgress read_ops(const Json& j) {
+  OpsProgress o;
+  read(j, "read", o.read);
+  read(j, "applied", o.applied);
+  read(j, "per_second", o.per_second);
+  read(j, "by_kind", o.by_kind);
+  return o;
+}
+
+Json write_positions(const std::map<std::string, ShardPositions>& positions) {
+  auto out = Json::object();
+  for (const auto& [shard, p] : positions)
+    out[shard] = {{"read", write(p.read)},
+                  {"planned", write(p.planned)},
+                  {"applied", write(p.applied)},
+                  {"checkpointed", write(p.checkpointed)}};
+  return out;
+}
+
+Json write_error(const std::optional<Failure>& f) {
+  if (!f) return nullptr;
+  return {{"what", f->what}, {"hint", f->hint}, {"remedy", f->remedy}};
+}
+
+Status read_status(const Json& j) {
+  Status s;
+  auto state = state_from(j.at("state").get<std::string>());
+  if (!state) throw Error(Remedy::fix_config, "the answer names a state that this version doesn't know", "use the same version on both ends");
+  s.state = *state;
+  read(j, "link", s.link);
+  read(j, "detail", s.detail);
+  if (j.contains("source")) s.source = read_cluster(j["source"]);
+  if (j.contains("target")) s.target = read_cluster(j["target"]);
+  read(j, "lag_ms", s.lag_ms);
+  if (auto at = j.find("positions"); at != j.end())
+    for (const auto& [shard, p] : at->items())
+      s.positions[shard] = {read_timestamp(p, "read"), read_timestamp(p, "planned"), read_timestamp(p, "applied"),
+                            read_timestamp(p, "checkpointed")};
+  if (j.contains("copy")) s.copy = read_copy(j["copy"]);
+  if (j.contains("ops")) s.ops = read_ops(j["ops"]);
+  read(j, "warnings", s.warnings);
+  if (auto at = j.find("error"); at != j.end() && at->is_object()) {
+    s.error.emplace();
+    read(*at, "what", s.error->what);
+    read(*at, "hint", s.error->hint);
+    read(*at, "remedy", s.error->remedy);
+  }
+  return s;
+}
+
+}  // namespace
+
+std::string to_json(const Status& s) {
+  Json out = {{"link", s.link},
+              {"state", to_string(s.state)},
+              {"detail", s.detail},
+              {"source", write(s.source)},
+              {"target", write(s.target)},
+              {"lag_ms", or_null(s.lag_ms)},
+              {"positions", write_positions(s.positions)},
+              {"copy", write(s.copy)},
+              {"ops", write(s.ops)},
+              {"warnings", s.warnings},
+              {"error", write_error(s.error)}};
+  // A name on the server may hold bytes that are no UTF-8: they are replaced, a status must never fail for that.
+  return out.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+Status from_json(const std::string& text) {
+  try {
+    return read_status(Json::parse(text));
+  } catch (const nlohmann::json::exception&) {
+    throw Error(Remedy::fix_config, "the answer is no mongotwin status", "check that the address is that of mongotwin's API");
+  }
+}
+
+}  // namespace mongotwin::status
