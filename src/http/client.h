@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Client: asks a running mongotwin through its API. Each call is one request; Error(retry) says that nobody answers,
+// Error(pause) carries the words of a refused command. Owned by one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "status/status.h"
+
+namespace mongotwin::http {
+
+class Client {
+ public:
+  Client(std::string host, int port);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  [[nodiscard]] std::string status_json();
+  [[nodiscard]] status::Status status();
+  // "pause", "resume" or "finish"; returns the state afterwards.
+  std::string command(const std::string& name);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mongotwin::http

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/server.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/worker.h"
+#include "http/guard.h"
+#include "status/json.h"
+
+namespace mongotwin::http {
+namespace {
+
+constexpr std::size_t kThreads = 4;
+constexpr std::size_t kBodyBytesMax = 65536;
+constexpr int kRequestWait_s = 5;    // for a slow client's request and for taking the answer
+constexpr int kKeepAliveWait_s = 1;  // bounds stop(), which waits for idle connections
+
+using Json = nlohmann::ordered_json;
+using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
+
+void answer(httplib::Response& response, int http_status, const Json& body) {
+  response.status = http_status;
+  response.set_content(body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", "application/json");
+}
+
+void answer_error(httplib::Response& response, int http_status, const std::string& what, const std::string& hint) {
+  answer(response, http_status, {{"error", {{"what", redact(what)}, {"hint", redact(hint)}}}});
+}
+
+RequestHead head_of(const httplib::Request& request) {
+  auto header = [&](const char* name) {
+    return request.has_header(name) ? std::optional<std::string>(request.get_header_value(name)) : std::nullopt;
+  };
+  return {header("Host"), header("Origin"), header("Sec-Fetch-Site"), header("Content-Type"), !request.body.empty() || !request.files.empty() || !request.params.empty()};
+}
+
+std::vector<std::string> own_names(const Address& address) {
+  std::vector<std::string> names{lower(address.host)};
+  for (const auto& name : address.names) names.push_back(lower(name));
+  char machine[256] = {};
+  if (gethostname(machine, sizeof machine - 1) == 0) {
+    names.push_back(lower(machine));
+    names.push_back(names.back().substr(0, names.back().find('.')));
+  }
+  return names;
+}
+
+bool is_json_object_or_nothing(const std::string& body) {
+  return body.empty() || Json::parse(body, nullptr, false).is_object();
+}
+
+}  // namespace
+
+std::string to_string(const std::string& host, int port) {
+  return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
+}
+
+struct Server::Impl {
+  Impl(const status::StatusBoard& b, status::Commands& c, Address a) : board(b), commands(c), address(std::move(a)), names(own_names(address)) {}
+
+  void set_limits();
+  void set_routes();
+  void set_errors();
+  void add_command(const std::string& name, void (status::Commands::*command)());
+  [[nodiscard]] Handler guarded(Handler handler) const;
+  void bind();
+  void serve();
+
+  const status::StatusBoard& board;
+  status::Commands& commands;
+  Address address;
+  std::vector<std::string> names;
+  httplib::Server server;
+  std::atomic<int> port{0};
+  std::thread thread;
+};
+
+void Server::Impl::set_limits() {
+  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+  server.set_payload_max_length(kBodyBytesMax);
+  server.set_read_timeout(kRequestWait_s);
+  server.set_write_timeout(kRequestWait_s);
+  server.set_keep_alive_timeout(kKeepAliveWait_s);
+  server.set_default_headers({{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}});
+  // The library's own choice, SO_REUSEPORT, would let a second mongotwin share the port in silence.
+  server.set_socket_options([](socket_t sock) {
+    int yes = 1;
+    setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
+}
+
+// The checks stand in front of the handler, not of the routing: there the body is still unread and would be taken for
+// the next request of the connection.
+Handler Server::Impl::guarded(Handler handler) const {
+  return [this, handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
+    auto head = head_of(request);
+    auto refusal = request.method == "POST" ? refuse_command(head, names) : refuse_read(head, names);
+    if (refusal) answer_error(response, refusal->http_status, refusal->what, refusal->hint);
+    else handler(request, response);
+  };
+}
+
+void Server::Impl::set_routes() {
+  server.Get("/api/v1/status", guarded([this](const httplib::Request&, httplib::Response& response) {
+               response.set_content(status::to_json(*board.get()) + "\n", "application/json");
+             }));
+  server.Get("/healthz", guarded([this](const httplib::Request&, httplib::Response& response) {
+               auto state = board.get()->state;
+               bool ok = state != status::State::failed;
+               answer(response, ok ? 200 : 503, {{"ok", ok}, {"state", status::to_string(state)}});
+             }));
+  add_command("pause", &status::Commands::pause);
+  add_command("resume", &status::Commands::resume);
+  add_command("finish", &status::Commands::finish);
+}
+
+void Server::Impl::add_command(const std::string& name, void (status::Commands::*command)()) {
+  auto path = "/api/v1/" + name;
+  server.Post(path, guarded([this, name, command](const httplib::Request& request, httplib::Response& response) {
+                if (!is_json_object_or_nothing(request.body)) return answer_error(response, 400, "the body is no JSON object", "send {} or no body");
+                log::info("http", "{} asked for by {}", name, request.remote_addr);
+                try {
+                  (commands.*command)();
+                } catch (const Error& e) {
+                  return answer_error(response, 409, e.what(), e.hint());
+                }
+                answer(response, 200, {{"ok", true}, {"state", status::to_string(board.get()->state)}});
+              }));
+  server.Get(path, guarded([](const httplib::Request&, httplib::Response& response) {
+               response.set_header("Allow", "POST");
+               answer_error(response, 405, "a command is sent by POST", "use mongotwin pause, resume or finish");
+             }));
+}
+
+void Server::Impl::set_errors() {
+  server.set_error_handler([](const httplib::Request&, httplib::Response& response) {
+    if (!response.body.empty()) return;
+    auto what = response.status == 404 ? std::string("there is nothing under this path") : fmt::format("the request can't be answered (HTTP status {})", response.status);
+    answer_error(response, response.status, what, "GET /api/v1/status, GET /healthz, POST /api/v1/pause, /api/v1/resume, /api/v1/finish");
+  });
+  server.set_exception_handler([](const httplib::Request& request, httplib::Response& response, std::exception_ptr thrown) {
+    std::string what = "unknown";
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+      what = e.what();
+    } catch (...) {
+    }
+    log::error("http", "{} {} failed: {}", request.method, request.path, what);
+    answer_error(response, 500, "the request failed inside mongotwin", "see its log");
+  });
+}
+
+void Server::Impl::bind() {
+  errno = 0;
+  int bound = address.port == 0 ? server.bind_to_any_port(address.host) : (server.bind_to_port(address.host, address.port) ? address.port : -1);
+  if (bound <= 0) {
+    auto reason = errno;
+    auto where = to_string(address.host, address.port);
+    if (reason == EADDRINUSE)
+      throw Error(Remedy::fix_config, "the API can't listen on " + where + ": the address is in use", "stop the other program (another mongotwin?) or set api: {listen: …} to a free port");
+    throw Error(Remedy::fix_config, "the API can't listen on " + where + (reason != 0 ? std::string(": ") + std::strerror(reason) : ""), "set api: {listen: …} to an address of this machine");
+  }
+  port = bound;
+}
+
+void Server::Impl::serve() {
+  name_this_thread("http");
+  server.listen_after_bind();
+}
+
+Server::Server(const status::StatusBoard& board, status::Commands& commands, Address address)
+    : impl_(std::make_unique<Impl>(board, commands, std::move(address))) {
+  impl_->set_limits();
+  impl_->set_routes();
+  impl_->set_errors();
+}
+
+Server::~Server() { stop(); }
+
+void Server::start() {
+  TWIN_INVARIANT(!impl_->thread.joinable());
+  impl_->bind();
+  impl_->thread = std::thread([impl = impl_.get()] { impl->serve(); });
+  // stop() has no effect on the library before its loop runs; this wait is the time a thread takes to start.
+  while (!impl_->server.is_running()) std::this_thread::yield();
+  log::info("http", "the API listens on {}", to_string(impl_->address.host, port()));
+  if (!is_loopback(lower(impl_->address.host)))
+    log::warn("http", "whoever reaches {} can read the status and give commands: there is no authentication", to_string(impl_->address.host, port()));
+}
+
+void Server::stop() {
+  if (!impl_->thread.joinable()) return;
+  impl_->server.stop();
+  impl_->thread.join();
+}
+
+int Server::port() const { return impl_->port; }
+
+}  // namespace mongotwin::http
