@@ -101,6 +101,8 @@ std::optional<View> Element::document() const {
   return View(reinterpret_cast<const std::uint8_t*>(v.data()), static_cast<std::uint32_t>(v.size()));
 }
 
+View Element::fields() const { return document().value_or(View()); }
+
 std::optional<bool> Element::boolean() const {
   if (type() != Type::Bool) return {};
   return value_bytes()[0] != 0;

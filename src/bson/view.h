@@ -66,6 +66,7 @@ class Element {
   // Typed getters: empty when absent or of another type.
   [[nodiscard]] std::optional<std::string_view> string() const;   // also Symbol and Code
   [[nodiscard]] std::optional<View> document() const;             // Object or Array
+  [[nodiscard]] View fields() const;                              // the same; empty where document() is
   [[nodiscard]] std::optional<bool> boolean() const;
   [[nodiscard]] std::optional<std::int64_t> integer() const;      // Int32, Int64, whole Double
   [[nodiscard]] std::optional<Timestamp> timestamp() const;
@@ -115,6 +116,8 @@ class View {
   [[nodiscard]] std::optional<std::string_view> string(std::string_view key) const { return (*this)[key].string(); }
   [[nodiscard]] std::optional<View> document(std::string_view key) const { return (*this)[key].document(); }
   [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key) const { return (*this)[key].integer(); }
+  // The sub-document or array under `key`, empty if there is none. By value, so that a range-for may loop over it.
+  [[nodiscard]] View fields(std::string_view key) const { return (*this)[key].document().value_or(View()); }
 
   // A bson_t that borrows these bytes, for calls into libbson and libmongoc.
   void borrow(bson_t* out) const;

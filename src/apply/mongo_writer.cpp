@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apply/mongo_writer.h"
+
+#include <fmt/format.h>
+
+#include "mongo/cursor.h"
+
+namespace mongotwin::apply {
+namespace {
+
+// A command document may be 16 MiB and 16 KiB (BSONObjMaxInternalSize); a single large document always fits.
+constexpr std::size_t kCommandBytesMax = 12u << 20;
+constexpr std::size_t kStatementsMax = 50'000;  // below the server's maxWriteBatchSize of 100,000
+
+std::pair<std::string, std::string> split(const std::string& ns) {
+  auto dot = ns.find('.');
+  return {ns.substr(0, dot), ns.substr(dot + 1)};
+}
+
+void collect(const bson::Document& reply, std::size_t first, WriteResult& out) {
+  out.n += reply["n"].integer().value_or(0);
+  auto errors = reply["writeErrors"].document();
+  if (!errors) return;
+  for (const auto& e : *errors) {
+    auto v = *e.document();
+    WriteError error;
+    error.index = first + static_cast<std::size_t>(v.integer("index").value_or(0));
+    error.code = static_cast<int>(v.integer("code").value_or(0));
+    error.message = v.string("errmsg").value_or("");
+    if (auto pattern = v.document("keyPattern")) error.key_pattern = bson::Document::copy_of(*pattern);
+    if (auto value = v.document("keyValue")) error.key_value = bson::Document::copy_of(*value);
+    if (mongo::is_transient(error.code))
+      throw mongo::CommandError(Remedy::retry, error.code, true, fmt::format("target: {} (code {})", error.message, error.code));
+    out.errors.push_back(std::move(error));
+  }
+}
+
+}  // namespace
+
+void append_majority(bson::Builder& b) { b.open_document("writeConcern").string("w", "majority").close(); }
+
+template <class Append>
+WriteResult MongoWriter::run_in_pieces(const std::string& ns, const char* command, const char* list, std::size_t count, bool ordered, Append append) {
+  WriteResult out;
+  auto [database, collection] = split(ns);
+  for (std::size_t next = 0; next < count;) {
+    auto first = next;
+    bson::Builder b;
+    b.string(command, collection).open_array(list);
+    char key[24];
+    do {
+      auto end = fmt::format_to_n(key, sizeof key, "{}", next - first).out;
+      append(b, std::string_view(key, static_cast<std::size_t>(end - key)), next);
+      ++next;
+    } while (next < count && next - first < kStatementsMax && b.size() < kCommandBytesMax && b.size() + append.size(next) < kCommandBytesMax);
+    b.close().boolean("ordered", ordered);
+    if (std::string_view(command) != "delete") b.boolean("bypassDocumentValidation", true);
+    append_majority(b);
+    collect(client_.run(database, b.finish()), first, out);
+    if (ordered && !out.errors.empty()) break;
+  }
+  return out;
+}
+
+namespace {
+
+struct AppendDocuments {
+  const std::vector<bson::View>& documents;
+  void operator()(bson::Builder& b, std::string_view key, std::size_t i) const { b.document(key, documents[i]); }
+  [[nodiscard]] std::size_t size(std::size_t i) const { return documents[i].size(); }
+};
+
+struct AppendUpdates {
+  const std::vector<UpdateStatement>& updates;
+  void operator()(bson::Builder& b, std::string_view key, std::size_t i) const {
+    const auto& s = updates[i];
+    b.open_document(key).document("q", s.query);
+    if (s.pipeline) b.array("u", s.update);
+    else b.document("u", s.update);
+    if (s.upsert) b.boolean("upsert", true);
+    b.close();
+  }
+  [[nodiscard]] std::size_t size(std::size_t i) const { return updates[i].query.size() + updates[i].update.size() + 64; }
+};
+
+struct AppendRemoves {
+  const std::vector<bson::Document>& queries;
+  void operator()(bson::Builder& b, std::string_view key, std::size_t i) const {
+    b.open_document(key).document("q", queries[i]).int32("limit", 1).close();
+  }
+  [[nodiscard]] std::size_t size(std::size_t i) const { return queries[i].size() + 64; }
+};
+
+}  // namespace
+
+WriteResult MongoWriter::insert(const std::string& ns, const std::vector<bson::View>& documents, bool ordered) {
+  return run_in_pieces(ns, "insert", "documents", documents.size(), ordered, AppendDocuments{documents});
+}
+
+WriteResult MongoWriter::update(const std::string& ns, const std::vector<UpdateStatement>& updates, bool ordered) {
+  return run_in_pieces(ns, "update", "updates", updates.size(), ordered, AppendUpdates{updates});
+}
+
+WriteResult MongoWriter::remove(const std::string& ns, const std::vector<bson::Document>& queries, bool ordered) {
+  return run_in_pieces(ns, "delete", "deletes", queries.size(), ordered, AppendRemoves{queries});
+}
+
+std::vector<bson::Document> MongoWriter::find(const std::string& ns, bson::View filter) {
+  auto [database, collection] = split(ns);
+  return mongo::fetch_all(client_, database, bson::Builder().string("find", collection).document("filter", filter).finish());
+}
+
+void MongoWriter::replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) {
+  auto [database, collection] = split(ns);
+  std::vector<mongo::Client::Statement> statements;
+  auto statement = [&](const char* command, const char* list, auto append, std::size_t i) {
+    bson::Builder b;
+    b.string(command, collection).open_array(list);
+    append(b, std::string_view("0"), i);
+    b.close();
+    if (std::string_view(command) == "insert") b.boolean("bypassDocumentValidation", true);
+    statements.push_back({database, b.finish()});
+  };
+  for (std::size_t i = 0; i < remove_queries.size(); ++i) statement("delete", "deletes", AppendRemoves{remove_queries}, i);
+  for (std::size_t i = 0; i < inserts.size(); ++i) statement("insert", "documents", AppendDocuments{inserts}, i);
+  client_.transaction(statements);
+}
+
+}  // namespace mongotwin::apply

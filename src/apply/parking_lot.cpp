@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apply/parking_lot.h"
+
+#include <fmt/format.h>
+
+#include "apply/lane_applier.h"
+#include "base/log.h"
+#include "mongo/errors.h"
+#include "oplog/delta.h"
+
+namespace mongotwin::apply {
+namespace {
+
+using plan::DocWrite;
+using plan::WriteKind;
+
+void fold_onto(DocWrite& parked, DocWrite& next) {
+  if (next.kind != WriteKind::patch) {
+    parked.kind = next.kind;
+    parked.doc = std::move(next.doc);
+    parked.deltas.clear();
+    parked.fresh = false;
+    return;
+  }
+  for (auto& op : next.deltas) {
+    if (parked.kind == WriteKind::put) parked.doc = oplog::apply_delta(parked.doc, op.o);
+    else if (parked.kind == WriteKind::patch) parked.deltas.push_back(std::move(op));
+  }
+}
+
+// The state that the document shall have in the end; nullopt if it shall be gone.
+std::optional<bson::Document> final_state(TargetWriter& writer, const std::string& ns, const DocWrite& w, std::optional<bson::Document>& current) {
+  auto found = writer.find(ns, bson::Builder().value("_id", w.id()).finish());
+  if (!found.empty()) current = found.front();
+  if (w.kind == WriteKind::remove) return {};
+  if (w.kind == WriteKind::put) return w.doc;
+  if (!current) return {};
+  auto doc = *current;
+  for (const auto& op : w.deltas) doc = oplog::apply_delta(doc, op.o);
+  return doc;
+}
+
+// A ring of documents that wait for each other's unique values: all out and all in again, in one transaction.
+void swap_in_transaction(TargetWriter& writer, const std::string& ns, const std::vector<const DocWrite*>& ring) {
+  auto shard_key = writer.shard_key(ns);
+  std::vector<bson::Document> removes, finals;
+  for (const auto* w : ring) {
+    std::optional<bson::Document> current;
+    auto state = final_state(writer, ns, *w, current);
+    if (current) removes.push_back(key_query(shard_key, *current));
+    if (state) finals.push_back(*state);
+  }
+  std::vector<bson::View> inserts(finals.begin(), finals.end());
+  try {
+    writer.replace_all(ns, removes, inserts);
+  } catch (const mongo::CommandError& e) {
+    if (e.code() != mongo::code::kDuplicateKey) throw;
+    throw Error(Remedy::pause, fmt::format("target: {}: the document {} clashes on a unique index with one that the source does not have: {}", ns, bson::to_json(ring.front()->id()), e.what()),
+                "something else wrote to the target; remove the document that stands in the way");
+  }
+}
+
+}  // namespace
+
+ParkingLot::Key ParkingLot::key_of(const DocWrite& w) {
+  auto id = w.id();
+  return {w.collection->id, std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes())};
+}
+
+void ParkingLot::park(DocWrite write) {
+  Lock lock(m_);
+  auto key = key_of(write);
+  parked_.emplace(std::move(key), std::move(write));
+  count_ = parked_.size();
+}
+
+bool ParkingLot::follow(DocWrite& write) {
+  Lock lock(m_);
+  auto it = parked_.find(key_of(write));
+  if (it == parked_.end()) return false;
+  fold_onto(it->second, write);
+  return true;
+}
+
+void ParkingLot::resolve(TargetWriter& writer) {
+  Lock lock(m_);
+  log::debug("apply", "{} documents clashed on unique indexes while lanes ran in parallel; bringing them to their final states", parked_.size());
+  for (bool moved = true; moved && !parked_.empty();) {
+    moved = false;
+    for (auto it = parked_.begin(); it != parked_.end();) {
+      bool clashes = !apply_exact(writer, it->second.collection->ns, {&it->second}, false).empty();
+      moved |= !clashes;
+      it = clashes ? std::next(it) : parked_.erase(it);
+    }
+  }
+  std::map<std::string, std::vector<const DocWrite*>> rings;
+  for (const auto& [key, write] : parked_) rings[write.collection->ns].push_back(&write);
+  for (const auto& [ns, ring] : rings) swap_in_transaction(writer, ns, ring);
+  parked_.clear();
+  count_ = 0;
+}
+
+}  // namespace mongotwin::apply

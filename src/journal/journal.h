@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Journal: one of the five seams. What the readers have read and the merger has not yet taken, per shard in ts order.
+// One writer and one consumer a shard; thread-safe between them. read_up_to() is the low watermark: every entry of
+// that shard with a ts up to it has been appended (also when nothing relevant was among them).
+#pragma once
+
+#include <vector>
+
+#include "oplog/entry.h"
+
+namespace mongotwin::journal {
+
+using oplog::ShardIndex;
+using oplog::Timestamp;
+
+struct Record {
+  Timestamp ts;
+  bson::Document entry;
+};
+
+class Journal {
+ public:
+  virtual ~Journal() = default;
+  // Takes the whole batch (ascending ts, all after what is there) and moves the watermark, or returns false when full.
+  [[nodiscard]] virtual bool append(ShardIndex shard, std::vector<Record>& batch, Timestamp read_up_to) = 0;
+  // The next records, at most `max`; empty when there are none.
+  [[nodiscard]] virtual std::vector<Record> take(ShardIndex shard, std::size_t max) = 0;
+  [[nodiscard]] virtual Timestamp read_up_to(ShardIndex shard) const = 0;
+};
+
+}  // namespace mongotwin::journal

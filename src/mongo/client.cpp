@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mongo/client.h"
+
+#include <fmt/format.h>
+#include <mongoc/mongoc.h>
+
+#include "base/log.h"
+#include "mongo/uri.h"
+
+namespace mongotwin::mongo {
+namespace {
+
+struct Reply {
+  bson_t bson = BSON_INITIALIZER;
+  ~Reply() { bson_destroy(&bson); }
+};
+
+bson::Document to_document(std::shared_ptr<Reply> reply) {
+  bson::View view(&reply->bson);
+  return {std::move(reply), view};
+}
+
+void drop_driver_log(mongoc_log_level_t level, const char* domain, const char* message, void*) {
+  if (level <= MONGOC_LOG_LEVEL_WARNING) log::debug("driver", "{}: {}", domain, message);
+}
+
+std::string command_name(bson::View command) {
+  auto it = command.begin();
+  return it == nullptr ? "?" : std::string(it->key());
+}
+
+[[noreturn]] void throw_error(const std::string& label, bson::View command, const bson_error_t& error, bson::Document reply) {
+  int error_code = static_cast<int>(reply["code"].integer().value_or(0));
+  bool answered = static_cast<bool>(reply["ok"]);
+  std::string message = reply["errmsg"].string() ? std::string(*reply["errmsg"].string()) : error.message;
+  if (error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE)
+    throw CommandError(Remedy::pause, code::kAuthenticationFailed, false, fmt::format("{}: the server refused the user or the password: {}", label, error.message),
+                       "check user, password and authSource in the URI");
+  if (!answered)
+    throw CommandError(Remedy::retry, 0, true, fmt::format("{}: no answer to {}: {}", label, command_name(command), error.message),
+                       "check that the servers run and can be reached from here");
+  bool label_retry = reply["errorLabels"].document() && bson::to_json(reply.view()).find("RetryableWriteError") != std::string::npos;
+  auto remedy = is_transient(error_code) || label_retry ? Remedy::retry : Remedy::pause;
+  std::string hint;
+  if (error_code == code::kUnauthorized) hint = "grant the roles that docs/rights.md lists";
+  throw CommandError(remedy, error_code, false, fmt::format("{}: {} failed: {} (code {})", label, command_name(command), message, error_code), hint, reply);
+}
+
+void throw_on_write_concern_error(const std::string& label, bson::View command, const bson::Document& reply) {
+  auto wce = reply["writeConcernError"].document();
+  if (!wce) return;
+  auto error_code = static_cast<int>(wce->integer("code").value_or(0));
+  throw CommandError(Remedy::retry, error_code, false,
+                     fmt::format("{}: {} is not yet safe on a majority: {}", label, command_name(command), wce->string("errmsg").value_or("no reason given")),
+                     "check that a majority of the members is up", reply);
+}
+
+}  // namespace
+
+Driver::Driver() {
+  mongoc_log_set_handler(drop_driver_log, nullptr);
+  mongoc_init();
+}
+Driver::~Driver() { mongoc_cleanup(); }
+
+Pool::Pool(std::string label, const std::string& uri) : Pool(std::move(label), uri, Limits()) {}
+
+Pool::Pool(std::string label, const std::string& uri, Limits limits) : label_(std::move(label)), uri_(uri) {
+  bson_error_t error;
+  auto full = with_default_option(uri, "serverSelectionTimeoutMS", std::to_string(limits.server_selection.count()));
+  full = with_default_option(full, "socketTimeoutMS", std::to_string(limits.socket.count()));
+  full = with_default_option(full, "heartbeatFrequencyMS", "2000");
+  full = with_default_option(full, "maxPoolSize", "300");
+  full = with_default_option(full, "appName", "mongotwin");
+  mongoc_uri_t* parsed = mongoc_uri_new_with_error(full.c_str(), &error);
+  if (!parsed)
+    throw Error(Remedy::fix_config, fmt::format("{}: {} is not a MongoDB URI: {}", label_, redact(uri), redact(error.message)),
+                "write mongodb://[user:password@]host:port[,host:port]/[?options], with special characters in the password percent-encoded");
+  pool_ = mongoc_client_pool_new(parsed);
+  mongoc_uri_destroy(parsed);
+  if (!pool_) throw Error(Remedy::fix_config, fmt::format("{}: the driver refuses the URI {}", label_, redact(uri)), "check its TLS options");
+  mongoc_client_pool_set_error_api(pool_, MONGOC_ERROR_API_VERSION_2);
+}
+
+Pool::~Pool() {
+  if (pool_) mongoc_client_pool_destroy(pool_);
+}
+
+Client Pool::acquire() { return {this, mongoc_client_pool_pop(pool_)}; }
+
+Client::~Client() {
+  if (client_) mongoc_client_pool_push(pool_->pool_, client_);
+}
+
+bson::Document Client::run(const std::string& database, bson::View command) {
+  auto reply = std::make_shared<Reply>();
+  bson_t cmd;
+  command.borrow(&cmd);
+  bson_error_t error{};
+  bool ok = mongoc_client_command_simple(client_, database.c_str(), &cmd, nullptr, &reply->bson, &error);
+  auto doc = to_document(std::move(reply));
+  if (!ok) throw_error(label(), command, error, doc);
+  throw_on_write_concern_error(label(), command, doc);
+  return doc;
+}
+
+bson::Document Client::run_on(std::uint32_t server_id, const std::string& database, bson::View command) {
+  auto reply = std::make_shared<Reply>();
+  bson_t cmd;
+  command.borrow(&cmd);
+  bson_error_t error{};
+  bool ok = mongoc_client_command_simple_with_server_id(client_, database.c_str(), &cmd, nullptr, server_id, &reply->bson, &error);
+  auto doc = to_document(std::move(reply));
+  if (!ok) throw_error(label(), command, error, doc);
+  throw_on_write_concern_error(label(), command, doc);
+  return doc;
+}
+
+namespace {
+
+struct Session {
+  mongoc_client_session_t* session = nullptr;
+  bson_t opts = BSON_INITIALIZER;
+  Session(mongoc_client_t* client, const std::string& label) {
+    bson_error_t error{};
+    session = mongoc_client_start_session(client, nullptr, &error);
+    if (!session) throw CommandError(Remedy::retry, 0, true, fmt::format("{}: no session: {}", label, error.message));
+    if (!mongoc_client_session_append(session, &opts, &error)) throw CommandError(Remedy::retry, 0, true, fmt::format("{}: no session: {}", label, error.message));
+  }
+  ~Session() {
+    bson_destroy(&opts);
+    if (session) mongoc_client_session_destroy(session);
+  }
+};
+
+bson::Document run_in(mongoc_client_t* client, Session& session, const std::string& label, const std::string& database, bson::View command) {
+  auto reply = std::make_shared<Reply>();
+  bson_t cmd;
+  command.borrow(&cmd);
+  bson_error_t error{};
+  bool ok = mongoc_client_command_with_opts(client, database.c_str(), &cmd, nullptr, &session.opts, &reply->bson, &error);
+  auto doc = to_document(std::move(reply));
+  if (!ok) throw_error(label, command, error, doc);
+  throw_on_write_concern_error(label, command, doc);
+  return doc;
+}
+
+void throw_on_write_errors(const std::string& label, bson::View command, const bson::Document& reply) {
+  auto errors = reply["writeErrors"].document();
+  if (!errors || errors->empty()) return;
+  auto first = errors->begin()->document();
+  auto error_code = static_cast<int>(first->integer("code").value_or(0));
+  throw CommandError(is_transient(error_code) ? Remedy::retry : Remedy::pause, error_code, false,
+                     fmt::format("{}: {} failed: {} (code {})", label, command_name(command), first->string("errmsg").value_or("?"), error_code), {}, reply);
+}
+
+}  // namespace
+
+bson::Document Client::run_at(bson::View cluster_time, const std::string& database, bson::View command) {
+  Session session(client_, label());
+  bson_t time;
+  cluster_time.borrow(&time);
+  mongoc_client_session_advance_cluster_time(session.session, &time);
+  return run_in(client_, session, label(), database, command);
+}
+
+std::uint32_t Client::select_server(bool for_writes) {
+  bson_error_t error{};
+  auto* server = mongoc_client_select_server(client_, for_writes, nullptr, &error);
+  if (!server) {
+    bool wrong_user = error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE;
+    throw CommandError(wrong_user ? Remedy::pause : Remedy::retry, wrong_user ? code::kAuthenticationFailed : 0, !wrong_user,
+                       fmt::format("{}: no server can be reached: {}", label(), error.message),
+                       "check host names, ports, replica set name, firewalls and that the servers run");
+  }
+  auto id = mongoc_server_description_id(server);
+  mongoc_server_description_destroy(server);
+  return id;
+}
+
+void Client::transaction(const std::vector<Statement>& statements) {
+  Session session(client_, label());
+  bson_error_t error{};
+  auto* opts = mongoc_transaction_opts_new();
+  auto* majority = mongoc_write_concern_new();
+  mongoc_write_concern_set_wmajority(majority, 0);
+  mongoc_transaction_opts_set_write_concern(opts, majority);
+  bool started = mongoc_client_session_start_transaction(session.session, opts, &error);
+  mongoc_write_concern_destroy(majority);
+  mongoc_transaction_opts_destroy(opts);
+  if (!started) throw CommandError(Remedy::pause, 0, false, fmt::format("{}: a transaction can't start: {}", label(), error.message));
+  try {
+    for (const auto& s : statements) throw_on_write_errors(label(), s.command, run_in(client_, session, label(), s.database, s.command));
+  } catch (const CommandError&) {
+    mongoc_client_session_abort_transaction(session.session, nullptr);
+    throw;
+  }
+  Reply reply;
+  if (!mongoc_client_session_commit_transaction(session.session, &reply.bson, &error))
+    throw CommandError(Remedy::retry, static_cast<int>(error.code), true, fmt::format("{}: a transaction did not commit: {}", label(), error.message));
+}
+
+}  // namespace mongotwin::mongo

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mongo/errors.h"
+
+#include <algorithm>
+#include <array>
+
+namespace mongotwin::mongo {
+
+bool is_transient(int error_code) {
+  static constexpr std::array kTransient = {
+      6,      // HostUnreachable
+      7,      // HostNotFound
+      24,     // LockTimeout
+      46,     // LockBusy
+      63,     // StaleShardVersion
+      64,     // WriteConcernFailed
+      70,     // ShardNotFound: the router has not heard of a new shard yet
+      75,     // BackgroundOperationInProgressForNamespace
+      89,     // NetworkTimeout
+      91,     // ShutdownInProgress
+      112,    // WriteConflict
+      117,    // ConflictingOperationInProgress
+      133,    // FailedToSatisfyReadPreference
+      134,    // ReadConcernMajorityNotAvailableYet
+      150,    // StaleEpoch
+      175,    // QueryPlanKilled
+      43,     // CursorNotFound
+      189,    // PrimarySteppedDown
+      202,    // NetworkInterfaceExceededTimeLimit
+      234,    // RetryChangeStream
+      237,    // CursorKilled
+      246,    // SnapshotUnavailable
+      249,    // StaleDbVersion
+      262,    // ExceededTimeLimit
+      290,    // TransactionExceededLifetimeLimitSeconds
+      314,    // ObjectIsBusy
+      317,    // ReshardCollectionInProgress
+      406,    // MovePrimaryInProgress
+      9001,   // SocketException
+      10107,  // NotWritablePrimary
+      11600,  // InterruptedAtShutdown
+      11602,  // InterruptedDueToReplStateChange
+      13388,  // StaleConfig
+      13435,  // NotPrimaryNoSecondaryOk
+      13436,  // NotPrimaryOrSecondary
+  };
+  return std::find(kTransient.begin(), kTransient.end(), error_code) != kTransient.end();
+}
+
+}  // namespace mongotwin::mongo

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oplog/assembler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace mongotwin::oplog {
+namespace {
+
+bool is_partial_or_prepared(const Entry& entry) { return entry.o["partialTxn"].truthy() || entry.o["prepare"].truthy(); }
+
+// Whether this is one part of a transaction. 7.0 and later also batch plain and retryable writes into applyOps:
+// those have neither the flags nor a chain, and are complete in themselves.
+bool is_chained(const Entry& entry) { return !entry.transaction.empty() && (is_partial_or_prepared(entry) || !entry.previous.is_null()); }
+
+// The net effect of one shard's operations on a document: does it leave it there?
+bool ends_removed(const std::vector<Op>& ops, const Op& like) {
+  for (auto it = ops.rbegin(); it != ops.rend(); ++it)
+    if (it->collection == like.collection && it->id().same_value(like.id())) return it->kind == OpKind::remove;
+  return false;
+}
+
+// A shard-key update moves a document: a delete on one shard, an insert on the other. Their prepares say nothing of
+// their order, so shards that leave the document gone come first, document by document.
+void order_moves(std::vector<std::vector<Op>>& by_shard, std::vector<Op>& out) {
+  struct Site {
+    bool removed;
+    std::size_t shard;
+  };
+  std::map<std::pair<const Collection*, std::string>, std::vector<Site>> sites;
+  auto key_of = [](const Op& op) {
+    auto id = op.id();
+    return std::pair(op.collection.get(), std::string(1, static_cast<char>(id.type())) + std::string(id ? id.value_bytes() : std::string_view()));
+  };
+  for (std::size_t s = 0; s < by_shard.size(); ++s)
+    for (const auto& op : by_shard[s]) {
+      if (!op.collection) continue;
+      auto& list = sites[key_of(op)];
+      if (list.empty() || list.back().shard != s) list.push_back({ends_removed(by_shard[s], op), s});
+    }
+  auto stays = [&](std::size_t s, const Op& op) {
+    if (!op.collection) return false;
+    const auto& list = sites.at(key_of(op));
+    return list.size() > 1 && std::none_of(list.begin(), list.end(), [&](const Site& site) { return site.shard == s && site.removed; });
+  };
+  for (bool late : {false, true})
+    for (std::size_t s = 0; s < by_shard.size(); ++s)
+      for (auto& op : by_shard[s])
+        if (stays(s, op) == late) out.push_back(op);
+}
+
+}  // namespace
+
+bool Assembler::is_barrier(ShardIndex shard, const Entry& entry) const {
+  return Catalog::is_ddl(entry) && !in_listing(shard, entry.ts);
+}
+
+std::vector<Op> Assembler::feed(ShardIndex shard, const Entry& entry) {
+  std::vector<Op> out;
+  if (Catalog::is_ddl(entry)) {
+    feed_ddl(shard, entry, entry.ts, out);
+  } else if (entry.op == EntryOp::command) {
+    auto name = entry.command();
+    if (name == "applyOps") feed_apply_ops(shard, entry, out);
+    else if (name == "commitTransaction") feed_commit(shard, entry, out);
+    else open_.erase({shard, entry.transaction});  // abortTransaction
+  } else if (entry.op != EntryOp::noop) {
+    feed_write(shard, entry, entry.ts, false, out);
+  }
+  return out;
+}
+
+void Assembler::feed_write(ShardIndex shard, const Entry& entry, Timestamp visible, bool in_transaction, std::vector<Op>& out) {
+  if (NamespaceFilter::is_internal_database(entry.database())) return;
+  if (!entry.ui) throw Error(Remedy::pause, fmt::format("shard {}: an entry without a UUID on {} (ts {})", shard_names_[shard], entry.ns, to_string(entry.ts)), "the source is older than MongoDB 4.4");
+  auto collection = catalog_.find(shard, *entry.ui);
+  if (!collection) {
+    if (in_listing(shard, entry.ts) || entry.from_migrate) return;
+    throw Error(Remedy::pause, fmt::format("shard {}: an operation on {} (UUID {}, ts {}), a collection whose creation was never seen", shard_names_[shard], entry.ns, entry.ui->to_string(), to_string(entry.ts)),
+                "start again with a new copy, and report this with the oplog entries of that UUID");
+  }
+  if (!collection->replicated) return;
+  // The balancer's own copies and clean-ups; the documents' real history is in the owner's oplog.
+  if (entry.from_migrate && !collection->take_migrated) return;
+  Op op{};
+  op.kind = entry.op == EntryOp::insert ? OpKind::insert : entry.op == EntryOp::update ? OpKind::update : OpKind::remove;
+  op.collection = std::move(collection);
+  op.ts = visible;
+  op.shard = shard;
+  op.doc = entry.doc;
+  op.o = entry.o;
+  op.key = entry.op == EntryOp::update ? entry.o2.value_or(entry.o) : entry.o;
+  op.in_transaction = in_transaction;
+  if (!op.id()) throw Error(Remedy::pause, fmt::format("shard {}: an operation without an _id on {} (ts {}): {}", shard_names_[shard], entry.ns, to_string(entry.ts), bson::to_json(entry.o)), "report it with the server's version");
+  out.push_back(std::move(op));
+}
+
+void Assembler::feed_ddl(ShardIndex shard, const Entry& entry, Timestamp visible, std::vector<Op>& out) {
+  if (in_listing(shard, entry.ts) || NamespaceFilter::is_internal_database(entry.database())) return;
+  for (auto& ddl : catalog_.apply(shard, entry)) {
+    Op op{};
+    op.kind = OpKind::ddl;
+    op.ts = visible;
+    op.shard = shard;
+    op.doc = entry.doc;
+    op.ddl = std::make_shared<const Ddl>(std::move(ddl));
+    out.push_back(std::move(op));
+  }
+}
+
+void Assembler::unwrap(ShardIndex shard, const std::vector<Entry>& parts, Timestamp visible, bool in_transaction, std::vector<Op>& out) {
+  for (const auto& part : parts)
+    for (const auto& e : part.o.fields("applyOps")) {
+      auto inner = parse_inner(part, *e.document());
+      if (part.from_migrate) inner.from_migrate = true;
+      if (Catalog::is_ddl(inner)) feed_ddl(shard, inner, visible, out);
+      else if (inner.op == EntryOp::command && inner.command() == "applyOps") unwrap(shard, {inner}, visible, in_transaction, out);
+      else if (inner.op != EntryOp::noop) feed_write(shard, inner, visible, in_transaction, out);
+    }
+}
+
+Assembler::Open& Assembler::hold(ShardIndex shard, const Entry& entry) {
+  auto& open = open_[{shard, entry.transaction}];
+  // A chain starts with a null prevOpTime: what an earlier try under the same number left is void.
+  if (entry.previous.is_null() && !open.emitted) open = Open{};
+  if (open.first.is_null()) open.first = entry.ts;
+  if (!open.emitted) {
+    // A transaction may stay open for long: it must not keep a whole batch of the reader alive.
+    open.parts.push_back(parse_entry(entry.doc.detached()));
+  }
+  open.prepared = open.prepared || entry.o["prepare"].truthy();
+  return open;
+}
+
+void Assembler::feed_apply_ops(ShardIndex shard, const Entry& entry, std::vector<Op>& out) {
+  if (!is_chained(entry)) return unwrap(shard, {entry}, entry.ts, !entry.transaction.empty(), out);
+  auto& open = hold(shard, entry);
+  if (is_partial_or_prepared(entry)) return;
+  auto parts = std::move(open.parts);
+  if (!parts.front().previous.is_null())
+    throw Error(Remedy::resync, fmt::format("shard {}: the transaction that ends at ts {} began before the start position", shard_names_[shard], to_string(entry.ts)), "start again with a new copy");
+  open_.erase({shard, entry.transaction});
+  unwrap(shard, parts, entry.ts, true, out);
+}
+
+void Assembler::feed_commit(ShardIndex shard, const Entry& entry, std::vector<Op>& out) {
+  auto mine = open_.find({shard, entry.transaction});
+  if (mine == open_.end())
+    throw Error(Remedy::resync, fmt::format("shard {}: the transaction committed at ts {} was prepared before the start position", shard_names_[shard], to_string(entry.ts)), "start again with a new copy");
+  if (mine->second.emitted) {
+    open_.erase(mine);
+    return;
+  }
+  std::vector<std::vector<Op>> by_shard;
+  for (ShardIndex s = 0; s < shard_names_.size(); ++s) {
+    auto it = open_.find({s, entry.transaction});
+    if (it == open_.end() || !it->second.prepared || it->second.emitted) continue;
+    unwrap(s, it->second.parts, entry.ts, true, by_shard.emplace_back());
+    it->second.parts.clear();
+    it->second.emitted = true;
+  }
+  open_.erase(mine);
+  if (by_shard.size() == 1) out = std::move(by_shard.front());
+  else order_moves(by_shard, out);
+}
+
+void Assembler::rebuild(ShardIndex shard, const Entry& entry) {
+  if (entry.op != EntryOp::command) return;
+  auto name = entry.command();
+  if (name == "applyOps" && is_chained(entry)) {
+    hold(shard, entry);
+    if (!is_partial_or_prepared(entry)) open_.erase({shard, entry.transaction});
+  } else if (name == "commitTransaction" || name == "abortTransaction") {
+    open_.erase({shard, entry.transaction});
+  }
+}
+
+std::optional<Timestamp> Assembler::oldest_open(ShardIndex shard) const {
+  std::optional<Timestamp> oldest;
+  for (const auto& [key, open] : open_)
+    if (key.first == shard && !open.emitted && (!oldest || open.first < *oldest)) oldest = open.first;
+  return oldest;
+}
+
+std::vector<Assembler::AwaitedCommit> Assembler::awaited_commits() const {
+  std::vector<AwaitedCommit> out;
+  for (const auto& [key, open] : open_)
+    if (open.emitted) out.push_back({key.first, key.second});
+  return out;
+}
+
+void Assembler::restore_awaited(const std::vector<AwaitedCommit>& awaited) {
+  for (const auto& a : awaited) {
+    auto& open = open_[{a.shard, a.transaction}];
+    open.emitted = true;
+    open.prepared = true;
+  }
+}
+
+}  // namespace mongotwin::oplog

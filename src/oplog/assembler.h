@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Assembler: turns entries of the merged order into operations. applyOps are unwrapped, chains and prepared
+// transactions held until they commit, distributed ones given out whole at their first commit entry: every prepare
+// has a smaller ts than every commit entry, so in the merged order all participants have been seen by then
+// (docs/ARCHITECTURE names the server facts). DDL goes through the Catalog.
+// Owned by one thread (merge). The Catalog must outlive it.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "oplog/catalog.h"
+
+namespace mongotwin::oplog {
+
+class Assembler {
+ public:
+  // A participant of a distributed transaction whose operations were given out at another shard's commit entry.
+  struct AwaitedCommit {
+    ShardIndex shard;
+    std::string transaction;
+  };
+
+  // `listed_up_to[shard]`: the catalog was read after this position: DDL up to there is in it already, and an
+  // operation up to there on an unknown collection belongs to one that was dropped before the copy began.
+  Assembler(Catalog& catalog, std::vector<std::string> shard_names, std::vector<Timestamp> listed_up_to)
+      : catalog_(catalog), shard_names_(std::move(shard_names)), listed_up_to_(std::move(listed_up_to)) {}
+
+  // True if the entry must be the first of its epoch and its operations be applied alone.
+  [[nodiscard]] bool is_barrier(ShardIndex shard, const Entry& entry) const;
+  // The operations that become visible with this entry, in order.
+  [[nodiscard]] std::vector<Op> feed(ShardIndex shard, const Entry& entry);
+  // For entries up to the checkpoint's frontier, read again after a restart: only open transactions are taken up.
+  void rebuild(ShardIndex shard, const Entry& entry);
+
+  // Where a restart must begin to read so that no open transaction loses its start.
+  [[nodiscard]] std::optional<Timestamp> oldest_open(ShardIndex shard) const;
+  [[nodiscard]] std::vector<AwaitedCommit> awaited_commits() const;
+  void restore_awaited(const std::vector<AwaitedCommit>& awaited);
+
+ private:
+  using Key = std::pair<ShardIndex, std::string>;
+  struct Open {
+    Timestamp first;
+    std::vector<Entry> parts;  // the applyOps entries, in order
+    bool prepared = false;
+    bool emitted = false;
+  };
+
+  void feed_write(ShardIndex shard, const Entry& entry, Timestamp visible, bool in_transaction, std::vector<Op>& out);
+  void feed_ddl(ShardIndex shard, const Entry& entry, Timestamp visible, std::vector<Op>& out);
+  void feed_apply_ops(ShardIndex shard, const Entry& entry, std::vector<Op>& out);
+  void feed_commit(ShardIndex shard, const Entry& entry, std::vector<Op>& out);
+  void unwrap(ShardIndex shard, const std::vector<Entry>& parts, Timestamp visible, bool in_transaction, std::vector<Op>& out);
+  Open& hold(ShardIndex shard, const Entry& entry);
+  [[nodiscard]] bool in_listing(ShardIndex shard, Timestamp ts) const { return ts <= listed_up_to_.at(shard); }
+
+  Catalog& catalog_;
+  std::vector<std::string> shard_names_;
+  std::vector<Timestamp> listed_up_to_;
+  std::map<Key, Open> open_;
+};
+
+}  // namespace mongotwin::oplog

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oplog/catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "oplog/delta.h"
+
+namespace mongotwin::oplog {
+namespace {
+
+bool is_resharding_temporary(std::string_view collection) { return collection.starts_with("system.resharding."); }
+
+bool is_convert_to_capped_temporary(std::string_view collection) {
+  return collection.starts_with("tmp") && collection.find(".convertToCapped.") != std::string_view::npos;
+}
+
+bson::Document without_first(bson::View v, std::initializer_list<std::string_view> also = {}) {
+  bson::Builder b;
+  bool first = true;
+  for (const auto& e : v)
+    if (!std::exchange(first, false) && std::find(also.begin(), also.end(), e.key()) == also.end()) b.element(e);
+  return b.finish();
+}
+
+bool is_simple(bson::View options) {
+  auto collation = options.document("collation");
+  return !collation || collation->string("locale").value_or("simple") == "simple";
+}
+
+bool is_bucket_view(bson::View definition) {
+  auto pipeline = definition.document("pipeline");
+  if (!pipeline || pipeline->empty()) return false;
+  auto stage = pipeline->begin()->document();
+  return stage && !stage->empty() && stage->begin()->key() == "$_internalUnpackBucket";
+}
+
+}  // namespace
+
+const char* to_string(DdlKind kind) {
+  static constexpr const char* kNames[] = {"create", "drop", "rename", "createIndexes", "dropIndexes", "collMod", "create view", "drop view", "modify view", "shardCollection"};
+  return kNames[static_cast<int>(kind)];
+}
+
+const char* to_string(OpKind kind) {
+  static constexpr const char* kNames[] = {"insert", "update", "delete", "ddl"};
+  return kNames[static_cast<int>(kind)];
+}
+
+bool Catalog::is_ddl(const Entry& entry) {
+  if (entry.op == EntryOp::command) {
+    auto name = entry.command();
+    return name != "applyOps" && name != "commitTransaction" && name != "abortTransaction";
+  }
+  if (entry.op == EntryOp::noop) return entry.o2 && (*entry.o2)["shardCollection"];
+  return entry.collection() == "system.views";
+}
+
+Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool simple_collation) {
+  auto id = next_id_++;
+  auto& logical = logicals_[id];
+  auto dot = ns.find('.');
+  auto collection = ns.substr(dot + 1);
+  logical.internal = is_resharding_temporary(collection);
+  bool replicated = !logical.internal && collection != "system.views" && collection != "system.profile" && filter_.includes(ns);
+  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, is_convert_to_capped_temporary(collection)});
+  by_ns_[ns] = id;
+  return logical;
+}
+
+void Catalog::join(Logical& logical, IncarnationKey incarnation) {
+  logical.incarnations.insert(incarnation);
+  by_uuid_[incarnation] = logical.info->id;
+  changed_ = true;
+}
+
+void Catalog::add(const Listed& listed) {
+  Logical* logical = nullptr;
+  for (auto& [key, id] : by_uuid_)
+    if (key.second == listed.uuid) logical = &logicals_.at(id);
+  if (!logical) {
+    if (listed.real) {
+      logical = &add_logical(listed.ns, listed.options["capped"].truthy(), is_simple(listed.options));
+    } else {
+      auto keep = by_ns_.find(listed.ns);
+      auto owner = keep == by_ns_.end() ? 0 : keep->second;
+      logical = &add_logical(listed.ns, false, true);
+      auto info = *logical->info;
+      info.replicated = false;
+      logical->info = std::make_shared<const Collection>(info);
+      if (owner) by_ns_[listed.ns] = owner;
+      else by_ns_.erase(listed.ns);
+    }
+  }
+  join(*logical, {listed.shard, listed.uuid});
+  for (const auto& name : listed.indexes) logical->indexes[name].insert(listed.shard);
+}
+
+void Catalog::add_view(const std::string& ns, bson::Document definition) {
+  views_[ns] = std::move(definition);
+  changed_ = true;
+}
+
+CollectionRef Catalog::find(ShardIndex shard, const Uuid& uuid) const {
+  auto it = by_uuid_.find({shard, uuid});
+  return it == by_uuid_.end() ? nullptr : logicals_.at(it->second).info;
+}
+
+Catalog::Logical* Catalog::logical_of(ShardIndex shard, const Entry& entry) {
+  if (!entry.ui) return nullptr;
+  auto it = by_uuid_.find({shard, *entry.ui});
+  return it == by_uuid_.end() ? nullptr : &logicals_.at(it->second);
+}
+
+std::optional<std::string> Catalog::remove_incarnation(IncarnationKey incarnation) {
+  auto it = by_uuid_.find(incarnation);
+  if (it == by_uuid_.end()) return {};
+  auto id = it->second;
+  by_uuid_.erase(it);
+  changed_ = true;
+  auto& logical = logicals_.at(id);
+  logical.incarnations.erase(incarnation);
+  if (!logical.incarnations.empty()) return {};
+  std::optional<std::string> gone;
+  if (!logical.replaced && logical.info->replicated) gone = logical.info->ns;
+  if (auto named = by_ns_.find(logical.info->ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
+  logicals_.erase(id);
+  return gone;
+}
+
+void Catalog::set_name(Logical& logical, const std::string& ns) {
+  auto id = logical.info->id;
+  if (auto named = by_ns_.find(logical.info->ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
+  auto info = *logical.info;
+  info.ns = ns;
+  info.replicated = filter_.includes(ns);
+  auto collection = std::string_view(ns).substr(ns.find('.') + 1);
+  info.take_migrated = is_convert_to_capped_temporary(collection);
+  logical.internal = is_resharding_temporary(collection);
+  logical.info = std::make_shared<const Collection>(std::move(info));
+  by_ns_[ns] = id;
+  changed_ = true;
+}
+
+std::vector<Ddl> Catalog::apply(ShardIndex shard, const Entry& entry) {
+  Ddls out;
+  if (entry.op == EntryOp::noop) {
+    note(entry, out);
+    return out;
+  }
+  if (entry.op != EntryOp::command) {
+    if (!entry.from_migrate) view_write(entry, out);
+    return out;
+  }
+  auto name = entry.command();
+  if (name == "create") create(shard, entry, out);
+  else if (name == "drop") drop(shard, entry, out);
+  else if (name == "renameCollection") rename(shard, entry, out);
+  else if (name == "createIndexes" || name == "commitIndexBuild") create_indexes(shard, entry, out);
+  else if (name == "dropIndexes" || name == "deleteIndexes" || name == "dropIndex" || name == "deleteIndex") drop_indexes(shard, entry, out);
+  else if (name == "collMod") coll_mod(shard, entry, out);
+  // dropDatabase follows the drops of all its collections; an index build counts from its commit.
+  else if (name == "dropDatabase" || name == "startIndexBuild" || name == "abortIndexBuild" || name == "dbCheck") return out;
+  else
+    throw Error(Remedy::pause, fmt::format("the command {} in the oplog (ns {}, ts {}) is not known: {}", name, entry.ns, oplog::to_string(entry.ts), bson::to_json(entry.o)),
+                "this version of mongotwin can't follow it; exclude the namespace or start again with a new copy after the command");
+  return out;
+}
+
+void Catalog::create(ShardIndex shard, const Entry& entry, Ddls& out) {
+  if (!entry.ui) throw Error(Remedy::pause, "a create entry without a UUID: " + bson::to_json(entry.o), "the source is older than MongoDB 4.4");
+  auto ns = std::string(entry.database()) + "." + std::string(entry.o.begin()->string().value_or(""));
+  IncarnationKey incarnation{shard, *entry.ui};
+  if (by_uuid_.contains(incarnation)) return;
+  for (auto& [key, id] : by_uuid_)
+    if (key.second == *entry.ui) return join(logicals_.at(id), incarnation);
+  if (auto named = by_ns_.find(ns); named != by_ns_.end()) {
+    // The same name on another shard under another UUID: movePrimary clones the collection there (seen on 6.0).
+    auto& logical = logicals_.at(named->second);
+    for (const auto& other : logical.incarnations)
+      if (other.first == shard)
+        throw Error(Remedy::pause, fmt::format("{} was created (ts {}) while a collection of that name is there", ns, oplog::to_string(entry.ts)), "start again with a new copy");
+    return join(logical, incarnation);
+  }
+  auto& logical = add_logical(ns, entry.o["capped"].truthy(), is_simple(entry.o));
+  join(logical, incarnation);
+  logical.indexes["_id_"].insert(shard);
+  if (logical.info->replicated) out.push_back({DdlKind::create, ns, {}, false, {}, without_first(entry.o, {"idIndex"})});
+}
+
+void Catalog::drop(ShardIndex shard, const Entry& entry, Ddls& out) {
+  bool views = entry.o.string("drop") == "system.views";
+  auto* logical = logical_of(shard, entry);
+  if (!logical) return;
+  bool last = logical->incarnations.size() == 1;
+  if (auto gone = remove_incarnation({shard, *entry.ui})) out.push_back({DdlKind::drop, *gone, {}, false, {}, {}});
+  if (!views || !last) return;
+  auto prefix = std::string(entry.database()) + ".";
+  for (auto it = views_.lower_bound(prefix); it != views_.end() && it->first.starts_with(prefix); it = views_.erase(it))
+    if (filter_.includes(it->first) && !is_bucket_view(it->second)) out.push_back({DdlKind::drop_view, it->first, {}, false, {}, {}});
+}
+
+void Catalog::rename(ShardIndex shard, const Entry& entry, Ddls& out) {
+  auto* logical = logical_of(shard, entry);
+  if (!logical) return;
+  auto to = std::string(entry.o.string("to").value_or(""));
+  auto replaced_uuid = Uuid::from(entry.o["dropTarget"]);
+  auto* replaced = [&]() -> Logical* {
+    auto named = by_ns_.find(to);
+    return named == by_ns_.end() ? nullptr : &logicals_.at(named->second);
+  }();
+
+  if (logical->internal && replaced && replaced != logical) {
+    // The end of a resharding on this shard: the temporary becomes an incarnation, nothing changes for the target.
+    IncarnationKey incarnation{shard, *entry.ui};
+    join(*replaced, incarnation);
+    auto temporary = logical->info->id;
+    logical->incarnations.erase(incarnation);
+    if (logical->incarnations.empty()) {
+      by_ns_.erase(logical->info->ns);
+      logicals_.erase(temporary);
+    }
+    if (replaced_uuid) (void)remove_incarnation({shard, *replaced_uuid});
+    return;
+  }
+  if (logical->info->ns != to) {
+    bool was = logical->info->replicated, will = filter_.includes(to);
+    auto from = logical->info->ns;
+    bool drops_target = false;
+    if (replaced) {
+      drops_target = replaced->info->replicated;
+      replaced->replaced = true;
+      by_ns_.erase(to);
+    }
+    if (!was && will && !logical->internal)
+      throw Error(Remedy::resync, fmt::format("{} was renamed to {} (ts {}), which is to be replicated, but {} was not: its documents are not on the target", from, to, oplog::to_string(entry.ts), from),
+                  "include both names in the configuration, or start again with a new copy");
+    set_name(*logical, to);
+    if (was && will) out.push_back({DdlKind::rename, from, to, drops_target, {}, {}});
+    else if (was) {
+      // Renamed out of the filter: for whoever looks at the included names it is gone.
+      out.push_back({DdlKind::drop, from, {}, false, {}, {}});
+      if (drops_target) out.push_back({DdlKind::drop, to, {}, false, {}, {}});
+    } else if (drops_target) {
+      out.push_back({DdlKind::drop, to, {}, false, {}, {}});
+    }
+  }
+  if (replaced_uuid) (void)remove_incarnation({shard, *replaced_uuid});
+}
+
+void Catalog::create_indexes(ShardIndex shard, const Entry& entry, Ddls& out) {
+  auto* logical = logical_of(shard, entry);
+  if (!logical) return;
+  auto add = [&](bson::Document spec) {
+    auto name = std::string(spec.view().string("name").value_or(""));
+    auto& shards = logical->indexes[name];
+    if (shards.empty() && logical->info->replicated) out.push_back({DdlKind::create_index, logical->info->ns, {}, false, name, spec});
+    shards.insert(shard);
+    changed_ = true;
+  };
+  if (entry.command() == "createIndexes") return add(without_first(entry.o));
+  if (auto specs = entry.o.document("indexes"))
+    for (const auto& e : *specs) add(bson::Document::copy_of(*e.document()));
+}
+
+void Catalog::drop_indexes(ShardIndex shard, const Entry& entry, Ddls& out) {
+  auto* logical = logical_of(shard, entry);
+  if (!logical) return;
+  auto name = std::string(entry.o.string("index").value_or(""));
+  auto it = logical->indexes.find(name);
+  if (it == logical->indexes.end()) return;
+  it->second.erase(shard);
+  changed_ = true;
+  if (!it->second.empty()) return;
+  logical->indexes.erase(it);
+  if (logical->info->replicated) out.push_back({DdlKind::drop_index, logical->info->ns, {}, false, name, {}});
+}
+
+void Catalog::coll_mod(ShardIndex shard, const Entry& entry, Ddls& out) {
+  // Each shard logs its own; collMod sets values, so applying it again is harmless.
+  auto* logical = logical_of(shard, entry);
+  if (logical && logical->info->replicated) out.push_back({DdlKind::coll_mod, logical->info->ns, {}, false, {}, without_first(entry.o)});
+}
+
+void Catalog::view_write(const Entry& entry, Ddls& out) {
+  auto id_holder = entry.op == EntryOp::update && entry.o2 ? *entry.o2 : entry.o;
+  auto ns = std::string(id_holder.string("_id").value_or(""));
+  auto known = views_.find(ns);
+  changed_ = true;
+  if (entry.op == EntryOp::remove) {
+    if (known == views_.end()) return;
+    bool ours = filter_.includes(ns) && !is_bucket_view(known->second);
+    views_.erase(known);
+    if (ours) out.push_back({DdlKind::drop_view, ns, {}, false, {}, {}});
+    return;
+  }
+  bson::Document definition;
+  if (entry.op == EntryOp::insert || classify(entry.o) == UpdateKind::replacement) definition = bson::Document::copy_of(entry.o);
+  else if (known != views_.end()) definition = apply_delta(known->second, entry.o);
+  else throw Error(Remedy::pause, fmt::format("view {} was changed (ts {}) but is not known", ns, oplog::to_string(entry.ts)), "start again with a new copy");
+  if (known != views_.end() && known->second == definition) return;
+  bool fresh = known == views_.end();
+  views_[ns] = definition;
+  if (filter_.includes(ns) && !is_bucket_view(definition))
+    out.push_back({fresh ? DdlKind::create_view : DdlKind::modify_view, ns, {}, false, {}, without_first(definition.view())});
+}
+
+void Catalog::note(const Entry& entry, Ddls& out) {
+  auto ns = std::string(entry.o2->string("shardCollection").value_or(""));
+  auto named = by_ns_.find(ns);
+  if (named == by_ns_.end() || !logicals_.at(named->second).info->replicated) return;
+  out.push_back({DdlKind::shard_collection, ns, {}, false, {}, bson::Document::copy_of(*entry.o2)});
+}
+
+std::optional<bson::Document> Catalog::take_changes() {
+  if (!std::exchange(changed_, false)) return {};
+  return to_document();
+}
+
+bson::Document Catalog::to_document() const {
+  bson::Builder b;
+  b.int64("next_id", static_cast<std::int64_t>(next_id_));
+  b.open_array("collections");
+  int n = 0;
+  for (const auto& [id, l] : logicals_) {
+    b.open_document(std::to_string(n++)).int64("id", static_cast<std::int64_t>(id)).string("ns", l.info->ns);
+    b.boolean("replicated", l.info->replicated).boolean("capped", l.info->capped).boolean("simple_collation", l.info->simple_collation);
+    b.boolean("take_migrated", l.info->take_migrated).boolean("internal", l.internal).boolean("replaced", l.replaced);
+    auto named = by_ns_.find(l.info->ns);
+    b.boolean("named", named != by_ns_.end() && named->second == id);
+    b.open_array("incarnations");
+    int k = 0;
+    for (const auto& [shard, uuid] : l.incarnations)
+      b.open_document(std::to_string(k++)).int32("shard", static_cast<std::int32_t>(shard)).uuid("uuid", uuid.view()).close();
+    b.close().open_array("indexes");
+    k = 0;
+    for (const auto& [name, shards] : l.indexes) {
+      b.open_document(std::to_string(k++)).string("name", name).open_array("shards");
+      int j = 0;
+      for (auto shard : shards) b.int32(std::to_string(j++), static_cast<std::int32_t>(shard));
+      b.close().close();
+    }
+    b.close().close();
+  }
+  b.close().open_array("views");
+  n = 0;
+  for (const auto& [ns, definition] : views_) b.open_document(std::to_string(n++)).string("ns", ns).document("definition", definition).close();
+  b.close();
+  return b.finish();
+}
+
+void Catalog::load(bson::View document) {
+  next_id_ = static_cast<std::uint64_t>(document.integer("next_id").value_or(1));
+  for (const auto& e : document.fields("collections")) {
+    auto v = *e.document();
+    auto id = static_cast<std::uint64_t>(*v.integer("id"));
+    auto& l = logicals_[id];
+    l.info = std::make_shared<const Collection>(Collection{id, std::string(*v.string("ns")), v["replicated"].truthy(), v["capped"].truthy(),
+                                                           v["simple_collation"].truthy(), v["take_migrated"].truthy()});
+    l.internal = v["internal"].truthy();
+    l.replaced = v["replaced"].truthy();
+    if (v["named"].truthy()) by_ns_[l.info->ns] = id;
+    for (const auto& i : v.fields("incarnations")) {
+      auto inc = *i.document();
+      join(l, {static_cast<ShardIndex>(*inc.integer("shard")), *Uuid::from(inc["uuid"])});
+    }
+    for (const auto& i : v.fields("indexes")) {
+      auto index = *i.document();
+      for (const auto& s : index.fields("shards")) l.indexes[std::string(*index.string("name"))].insert(static_cast<ShardIndex>(*s.integer()));
+    }
+  }
+  for (const auto& e : document.fields("views")) {
+    auto v = *e.document();
+    views_[std::string(*v.string("ns"))] = bson::Document::copy_of(*v.document("definition"));
+  }
+  changed_ = false;
+}
+
+}  // namespace mongotwin::oplog

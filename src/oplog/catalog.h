@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Catalog: the source's collections as of the merged order. Names lie (movePrimary makes a second collection of the
+// same name, resharding renames a third one over it), so entries are followed by UUID: a logical collection is the
+// set of its incarnations (shard, UUID), and it is dropped on the target when the last of them is gone.
+// DDL that every shard logs once is applied once: the same counting serves indexes.
+// Owned by one thread (merge).
+#pragma once
+
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "oplog/namespace_filter.h"
+#include "oplog/op.h"
+
+namespace mongotwin::oplog {
+
+class Catalog {
+ public:
+  explicit Catalog(NamespaceFilter filter) : filter_(std::move(filter)) {}
+
+  // What a shard has when mongotwin starts. `real` is false for a left-over that the cluster does not know of.
+  struct Listed {
+    ShardIndex shard;
+    std::string ns;
+    Uuid uuid;
+    bson::Document options;
+    std::vector<std::string> indexes;  // names
+    bool real = true;
+  };
+  void add(const Listed& listed);
+  void add_view(const std::string& ns, bson::Document definition);
+
+  [[nodiscard]] CollectionRef find(ShardIndex shard, const Uuid& uuid) const;
+
+  // Takes in a command entry, a write to system.views or a no-op with news; says what it means for the target.
+  // Throws Error(pause) on a command that it does not know.
+  [[nodiscard]] std::vector<Ddl> apply(ShardIndex shard, const Entry& entry);
+  // True if apply() is where this entry goes.
+  [[nodiscard]] static bool is_ddl(const Entry& entry);
+
+  // The whole state, for the checkpoint; only when something changed since the last call.
+  [[nodiscard]] std::optional<bson::Document> take_changes();
+  [[nodiscard]] bson::Document to_document() const;
+  void load(bson::View document);
+
+ private:
+  using IncarnationKey = std::pair<ShardIndex, Uuid>;
+  struct Logical {
+    CollectionRef info;
+    std::set<IncarnationKey> incarnations;
+    std::map<std::string, std::set<ShardIndex>> indexes;  // name → shards that have it
+    bool internal = false;  // a resharding temporary
+    bool replaced = false;  // renamed over: the target has none of it any more
+  };
+  using Ddls = std::vector<Ddl>;
+
+  Logical* logical_of(ShardIndex shard, const Entry& entry);
+  Logical& add_logical(const std::string& ns, bool capped, bool simple_collation);
+  void join(Logical& logical, IncarnationKey incarnation);
+  // Removes one incarnation; the logical collection goes with its last one. Returns its target name if the target must drop it.
+  std::optional<std::string> remove_incarnation(IncarnationKey incarnation);
+  void set_name(Logical& logical, const std::string& ns);
+
+  void create(ShardIndex shard, const Entry& entry, Ddls& out);
+  void drop(ShardIndex shard, const Entry& entry, Ddls& out);
+  void rename(ShardIndex shard, const Entry& entry, Ddls& out);
+  void create_indexes(ShardIndex shard, const Entry& entry, Ddls& out);
+  void drop_indexes(ShardIndex shard, const Entry& entry, Ddls& out);
+  void coll_mod(ShardIndex shard, const Entry& entry, Ddls& out);
+  void view_write(const Entry& entry, Ddls& out);
+  void note(const Entry& entry, Ddls& out);
+
+  NamespaceFilter filter_;
+  std::uint64_t next_id_ = 1;
+  std::map<std::uint64_t, Logical> logicals_;
+  std::map<IncarnationKey, std::uint64_t> by_uuid_;
+  std::map<std::string, std::uint64_t, std::less<>> by_ns_;
+  std::map<std::string, bson::Document, std::less<>> views_;
+  bool changed_ = false;
+};
+
+}  // namespace mongotwin::oplog

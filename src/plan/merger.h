@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merger: the shards' entries in one order by ts. An entry leaves only when every shard has been read past its ts,
+// since a document's history crosses shards when the balancer moves it. Shards that hold the others up are named,
+// so that their readers can nudge them. Owned by one thread (merge); the Journal must outlive it.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "journal/journal.h"
+
+namespace mongotwin::plan {
+
+class Merger {
+ public:
+  struct Merged {
+    oplog::ShardIndex shard;
+    oplog::Entry entry;
+  };
+
+  Merger(journal::Journal& journal, std::size_t shards) : journal_(journal), lots_(shards) {}
+
+  // The next entry in the order, still held; null if some shard has not been read far enough.
+  [[nodiscard]] const Merged* peek();
+  // Takes the entry that peek() showed.
+  Merged pop();
+
+  // Per shard: everything up to here has been popped.
+  [[nodiscard]] oplog::Timestamp position(oplog::ShardIndex shard) const { return lots_[shard].position; }
+  [[nodiscard]] std::size_t shards() const { return lots_.size(); }
+  // After peek() gave null: the shards that an entry of another shard waits for, and for which ts.
+  struct Wait {
+    oplog::ShardIndex shard;
+    oplog::Timestamp until;
+  };
+  [[nodiscard]] std::vector<Wait> waits() const;
+
+ private:
+  static constexpr std::size_t kTakeRecords = 256;
+  struct Lot {
+    std::deque<Merged> entries;
+    oplog::Timestamp watermark, position;
+  };
+  void refill(oplog::ShardIndex shard);
+
+  journal::Journal& journal_;
+  std::vector<Lot> lots_;
+};
+
+}  // namespace mongotwin::plan

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/planner.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "plan/doc_key.h"
+
+namespace mongotwin::plan {
+
+using oplog::Op;
+using oplog::OpKind;
+using oplog::ShardIndex;
+using oplog::Timestamp;
+
+Planner::Planner(PlannerLimits limits, Merger& merger, oplog::Assembler& assembler, oplog::Catalog& catalog, Frontier& frontier,
+                 std::vector<LaneQueue*> lanes, BarrierWork work)
+    : limits_(limits), merger_(merger), assembler_(assembler), catalog_(catalog), frontier_(frontier), lanes_(std::move(lanes)),
+      work_(std::move(work)), builders_(lanes_.size()), waiting_(lanes_.size()) {}
+
+void Planner::start_at(std::vector<Timestamp> start, std::vector<Timestamp> exact_after) {
+  start_ = std::move(start);
+  exact_after_ = std::move(exact_after);
+  last_cut_ = start_;
+  Lock lock(m_);
+  planned_ = start_;
+}
+
+void Planner::stop_after(std::vector<Timestamp> last) {
+  Lock lock(m_);
+  stop_after_ = std::move(last);
+}
+
+std::vector<Timestamp> Planner::planned() const {
+  Lock lock(m_);
+  return planned_;
+}
+
+std::vector<Timestamp> Planner::positions() const {
+  auto out = start_;
+  for (ShardIndex s = 0; s < out.size(); ++s) out[s] = std::max(out[s], merger_.position(s));
+  return out;
+}
+
+bool Planner::reached(const std::vector<Timestamp>& goal) const {
+  auto at = positions();
+  for (ShardIndex s = 0; s < at.size(); ++s)
+    if (at[s] < goal[s]) return false;
+  return true;
+}
+
+Step Planner::step() {
+  for (std::size_t n = 0; n < limits_.entries_per_step; ++n) {
+    auto go = gates();
+    if (go == Go::on) go = work_off_backlog();
+    if (go == Go::on) go = plan_next();
+    if (go == Go::idle) return Step::idle;
+  }
+  return Step::progress;
+}
+
+Planner::Go Planner::gates() {
+  if (!hand_over()) return Go::idle;
+  bool parked = work_.has_parked && work_.has_parked();
+  if (barrier_ || (parked && exact_)) {
+    if (open_ops_ > 0 && !barrier_) {
+      close_epoch(backlog_.empty());
+      return Go::again;
+    }
+    if (frontier_.active() > 0) return Go::idle;
+    if (parked) work_.resolve_parked();
+    barrier_ = false;
+    return Go::again;
+  }
+  return Go::on;
+}
+
+Planner::Go Planner::become_exact() {
+  if (open_ops_ > 0) close_epoch(true);
+  if (!hand_over() || frontier_.active() > 0) return Go::idle;
+  if (work_.has_parked && work_.has_parked()) work_.resolve_parked();
+  exact_ = true;
+  if (work_.start_consistency) {
+    auto epoch = frontier_.open(1, make_cut());
+    barrier_ = true;
+    work_.start_consistency(epoch);
+  }
+  return Go::again;
+}
+
+Planner::Go Planner::work_off_backlog() {
+  while (!backlog_.empty()) {
+    if (backlog_.front().kind != OpKind::ddl) {
+      add(backlog_.front());
+      backlog_.pop_front();
+      continue;
+    }
+    if (open_ops_ > 0) {
+      close_epoch(false);
+      barrier_ = true;
+      return Go::again;
+    }
+    if (frontier_.active() > 0 || (work_.has_parked && work_.has_parked())) {
+      barrier_ = true;
+      return Go::again;
+    }
+    std::vector<std::shared_ptr<const oplog::Ddl>> ddls;
+    while (!backlog_.empty() && backlog_.front().kind == OpKind::ddl) {
+      ++open_by_kind_["ddl"];
+      ddls.push_back(backlog_.front().ddl);
+      backlog_.pop_front();
+    }
+    close_ddl(std::move(ddls), backlog_.empty());
+    return Go::again;
+  }
+  return Go::on;
+}
+
+Planner::Go Planner::plan_next() {
+  const auto* next = merger_.peek();
+  {
+    Lock lock(m_);
+    if (stop_after_ && reached(*stop_after_)) next = nullptr;
+  }
+  if (!exact_ && reached(exact_after_)) return become_exact();
+  if (!next || held_) {
+    auto step = settle();
+    return step == Step::idle ? Go::idle : Go::again;
+  }
+  if (next->entry.ts <= start_[next->shard]) {
+    auto merged = merger_.pop();
+    assembler_.rebuild(merged.shard, merged.entry);
+    return Go::again;
+  }
+  bool barrier = assembler_.is_barrier(next->shard, next->entry);
+  if (open_ops_ > 0 && (barrier || epoch_full())) {
+    if (frontier_.active() >= limits_.epochs_in_flight_max) return Go::idle;
+    close_epoch(true);
+    return Go::again;
+  }
+  // The catalog may change with this entry: its changes so far belong to the cut before.
+  if (barrier && positions() != last_cut_) close_epoch(true);
+  auto merged = merger_.pop();
+  auto ops = assembler_.feed(merged.shard, merged.entry);
+  if (!ops.empty() && ops.front().in_transaction) ++open_by_kind_["transaction"];
+  backlog_.insert(backlog_.end(), std::make_move_iterator(ops.begin()), std::make_move_iterator(ops.end()));
+  return Go::again;
+}
+
+void Planner::add(const Op& op) {
+  // Under a collation that is not simple, different strings may be one document: all in one lane.
+  bool serial = op.collection->capped || !op.collection->simple_collation;
+  auto hash = hash_id(op.id(), op.collection->id);
+  auto lane = (serial ? op.collection->id * 0x9e3779b97f4a7c15ULL : hash) % lanes_.size();
+  builders_[lane].add(op, hash);
+  ++open_ops_;
+  open_bytes_ += op.o.size() + 128;
+  ++open_by_kind_[to_string(op.kind)];
+}
+
+Cut Planner::make_cut() {
+  Cut cut;
+  cut.positions = positions();
+  cut.resume = cut.positions;
+  for (ShardIndex s = 0; s < cut.resume.size(); ++s)
+    if (auto oldest = assembler_.oldest_open(s)) cut.resume[s] = std::min(cut.resume[s], *oldest);
+  cut.awaited = assembler_.awaited_commits();
+  cut.catalog = catalog_.take_changes();
+  cut.ops_by_kind = std::exchange(open_by_kind_, {});
+  for (const auto& [kind, n] : cut.ops_by_kind)
+    if (kind != "transaction") cut.ops += n;
+  last_cut_ = cut.positions;
+  Lock lock(m_);
+  for (ShardIndex s = 0; s < planned_.size(); ++s) TWIN_INVARIANT(planned_[s] <= cut.positions[s]);
+  planned_ = cut.positions;
+  return cut;
+}
+
+void Planner::close_epoch(bool with_cut) {
+  std::size_t parts = 0;
+  for (const auto& builder : builders_) parts += !builder.empty();
+  auto epoch = frontier_.open(parts, with_cut ? std::optional(make_cut()) : std::nullopt);
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane)
+    if (!builders_[lane].empty()) waiting_[lane] = builders_[lane].take(epoch, !exact_);
+  open_ops_ = open_bytes_ = 0;
+}
+
+void Planner::close_ddl(std::vector<std::shared_ptr<const oplog::Ddl>> ddls, bool with_cut) {
+  auto epoch = frontier_.open(1, with_cut ? std::optional(make_cut()) : std::nullopt);
+  barrier_ = true;
+  work_.start_ddl(std::move(ddls), epoch);
+}
+
+bool Planner::hand_over() {
+  bool all = true;
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    if (!waiting_[lane]) continue;
+    auto bytes = waiting_[lane]->bytes;
+    if (lanes_[lane]->try_push(*waiting_[lane], bytes)) waiting_[lane].reset();
+    else all = false;
+  }
+  return all;
+}
+
+Step Planner::settle() {
+  bool room = frontier_.active() < limits_.epochs_in_flight_max;
+  if (open_ops_ > 0) {
+    if (!room) return Step::idle;
+    close_epoch(true);
+    return Step::progress;
+  }
+  if (positions() != last_cut_ && room) close_epoch(true);  // only time has passed, or entries that change nothing
+  Lock lock(m_);
+  if (stop_after_ && reached(*stop_after_) && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
+  return Step::idle;
+}
+
+}  // namespace mongotwin::plan

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Planner: merged entries become epochs. An epoch is a prefix-closed group of operations (whole transactions), shared
+// out to the lanes by document; DDL is an epoch of its own between two barriers. A document's operations always go to
+// the same lane, so they stay in order without locks. Every step() does a bounded piece of work.
+// Owned by one thread (merge); everything handed in must outlive it.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "base/bounded_queue.h"
+#include "plan/batch.h"
+#include "plan/frontier.h"
+#include "plan/merger.h"
+
+namespace mongotwin::plan {
+
+// pushed by: merge; popped by: one lane. When full, the planner is idle until the lane pops.
+using LaneQueue = BoundedQueue<LaneBatch>;
+
+struct PlannerLimits {
+  std::size_t epoch_ops_max = 8'000;
+  std::size_t epoch_bytes_max = 12u << 20;
+  std::size_t epochs_in_flight_max = 4;
+  std::size_t entries_per_step = 512;
+};
+
+// What an epoch outside the lanes needs. Each function is called by the merge thread with nothing else in flight.
+struct BarrierWork {
+  // Starts the DDL elsewhere; frontier.part_done(epoch) is called at its end, from any thread.
+  std::function<void(std::vector<std::shared_ptr<const oplog::Ddl>> ddls, std::uint64_t epoch)> start_ddl;
+  // Once, when the first exact position is reached: what had to wait for a consistent target. Ends like start_ddl.
+  std::function<void(std::uint64_t epoch)> start_consistency;
+  // Documents that lanes set aside because of a clash on a unique index.
+  std::function<bool()> has_parked;
+  std::function<void()> resolve_parked;
+};
+
+class Planner {
+ public:
+  Planner(PlannerLimits limits, Merger& merger, oplog::Assembler& assembler, oplog::Catalog& catalog, Frontier& frontier,
+          std::vector<LaneQueue*> lanes, BarrierWork work);
+
+  // Entries up to start[shard] were applied before (the checkpoint); up to `exact_after[shard]` the target may already
+  // be newer than the operations, so they are applied tolerantly.
+  void start_at(std::vector<oplog::Timestamp> start, std::vector<oplog::Timestamp> exact_after);
+  [[nodiscard]] Step step();
+
+  // Any thread. While held, nothing new is planned; what is planned runs to its end.
+  void hold(bool on) { held_ = on; }
+  // Any thread, once: stop planning when every shard's position has reached `last[shard]`.
+  void stop_after(std::vector<oplog::Timestamp> last);
+  [[nodiscard]] bool stopped() const { return stopped_; }  // reached stop_after and everything is applied
+  [[nodiscard]] std::vector<oplog::Timestamp> planned() const;
+  // True once every shard's position is past exact_after: from here on every cut is a state that the source has had.
+  [[nodiscard]] bool exact() const { return exact_; }
+ private:
+  enum class Go { on, idle, again };
+  [[nodiscard]] Go gates();               // everything that may hold planning up
+  [[nodiscard]] Go become_exact();
+  [[nodiscard]] Go work_off_backlog();    // operations of the last entry that are not planned yet
+  [[nodiscard]] Go plan_next();
+  void add(const oplog::Op& op);
+  void close_epoch(bool with_cut);
+  void close_ddl(std::vector<std::shared_ptr<const oplog::Ddl>> ddls, bool with_cut);
+  [[nodiscard]] Cut make_cut();
+  [[nodiscard]] bool hand_over();         // false if a lane's queue is full
+  [[nodiscard]] bool reached(const std::vector<oplog::Timestamp>& goal) const;
+  [[nodiscard]] std::vector<oplog::Timestamp> positions() const;
+  [[nodiscard]] bool epoch_full() const { return open_ops_ >= limits_.epoch_ops_max || open_bytes_ >= limits_.epoch_bytes_max; }
+  [[nodiscard]] Step settle();            // no input: close what is open, or record that positions moved
+
+  const PlannerLimits limits_;
+  Merger& merger_;
+  oplog::Assembler& assembler_;
+  oplog::Catalog& catalog_;
+  Frontier& frontier_;
+  std::vector<LaneQueue*> lanes_;
+  BarrierWork work_;
+
+  std::vector<BatchBuilder> builders_;
+  std::vector<std::optional<LaneBatch>> waiting_;
+  std::deque<oplog::Op> backlog_;  // of the last entry; more than one epoch if DDL is among them
+  std::size_t open_ops_ = 0, open_bytes_ = 0;
+  std::map<std::string, std::uint64_t> open_by_kind_;
+  std::vector<oplog::Timestamp> start_, exact_after_, last_cut_;
+  bool barrier_ = false;
+
+  std::atomic<bool> held_{false}, stopped_{false}, exact_{false};
+  mutable Mutex m_;
+  std::vector<oplog::Timestamp> planned_ GUARDED_BY(m_);
+  std::optional<std::vector<oplog::Timestamp>> stop_after_ GUARDED_BY(m_);
+};
+
+}  // namespace mongotwin::plan
