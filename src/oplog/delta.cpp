@@ -96,6 +96,18 @@ void apply_to_array(Builder& out, View before, View diff) {
   }
 }
 
+// A pipeline that puts _id elsewhere logs it as moved there (or as removed), but the server stores it first, as it was.
+Document id_first(Document document, View before) {
+  auto id = document["_id"] ? document["_id"] : before["_id"];
+  if (!id || (!document.empty() && document.view().begin()->key() == "_id")) return document;
+  Builder out;
+  out.reserve(document.size() + id.raw().size());
+  out.element(id);
+  for (const auto& field : document.view())
+    if (field.key() != "_id") out.element(field);
+  return out.finish();
+}
+
 bool only_operators(View o) {
   bool any = false;
   for (const auto& field : o) {
@@ -140,19 +152,12 @@ Document apply_delta(View document, View o) {
     case UpdateKind::delta_v1: apply_v1(out, document, o); break;
     case UpdateKind::replacement: not_understood("a whole document where a delta is expected");
   }
-  return out.finish();
+  return id_first(out.finish(), document);
 }
 
 Document replacement(View o) {
-  auto id = o["_id"];
-  if (!id) not_understood("a replacement without _id");
-  if (o.begin()->key() == "_id") return Document::copy_of(o);
-  Builder out;
-  out.reserve(o.size());
-  out.element(id);
-  for (const auto& field : o)
-    if (field.key() != "_id") out.element(field);
-  return out.finish();
+  if (!o["_id"]) not_understood("a replacement without _id");
+  return id_first(Document::copy_of(o), o);
 }
 
 bool touches(View o, std::string_view dotted_path) {

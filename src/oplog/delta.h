@@ -35,7 +35,7 @@ enum class UpdateKind {
 struct Update {
   enum class Form {
     operators,  // document is {$set: {…}, $unset: {…}, $push: {…}}
-    pipeline,   // document is the array [{$unset: […]}, {$set: {…}}], to be appended as an array
+    pipeline,   // document is the array [{$unset: […]}, {$set: {…}}, …], to be appended as an array
   };
   Form form = Form::operators;
   bson::Document document;

@@ -89,6 +89,11 @@ TEST(ApplyV2, SubDiffsOfObjects) {
                  R"({"_id": 1, "a": {"b": {"c": 5, "d": 2, "n": 1}}, "z": 0})");
 }
 
+TEST(ApplyV2, TheIdStaysFirst) {
+  EXPECT_APPLIED(R"({"_id": 1, "a": 1})", R"({"$v": 2, "diff": {"i": {"b": 1, "_id": 1, "c": 1}}})", R"({"_id": 1, "a": 1, "b": 1, "c": 1})");
+  EXPECT_APPLIED(R"({"_id": 1, "a": 1})", R"({"$v": 2, "diff": {"d": {"_id": false, "a": false}}})", R"({"_id": 1})");
+}
+
 TEST(ApplyV2, NamesThatPathsCantHold) {
   EXPECT_APPLIED(R"({"_id": 1})", R"({"$v": 2, "diff": {"i": {"do.t": 1, "": 2, "$x": 3}}})",
                  R"({"_id": 1, "do.t": 1, "": 2, "$x": 3})");
@@ -191,13 +196,15 @@ TEST(AsUpdate, PlainDeltas) {
 
 TEST(AsUpdate, NewFieldsGoByPipeline) {
   EXPECT_EQ(updates(R"({"$v": 2, "diff": {"d": {"c": false}, "u": {"a": "$x"}, "i": {"z": 1, "y": {"k": 1}}, "sb": {"i": {"n": 1}}}})"),
-            "pipeline " + to_json(j(R"({"0": {"$unset": ["c", "b.n", "z", "y"]}, "1": {"$set": {"a": {"$literal": "$x"},
-                "b.n": {"$literal": 1}, "z": {"$literal": 1}, "y": {"$literal": {"k": 1}}}}})")));
+            "pipeline " + to_json(j(R"({"0": {"$unset": ["c", "b.n", "z", "y"]}, "1": {"$set": {"a": {"$literal": "$x"}}},
+                "2": {"$set": {"b": {"$mergeObjects": ["$b", {"$literal": {"n": 1}}]}}},
+                "3": {"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$literal": {"z": 1, "y": {"k": 1}}}]}}})"), 4000));
 }
 
 TEST(AsUpdate, NothingWhereNoUpdateIsExact) {
   EXPECT_EQ(updates(R"({"$v": 2, "diff": {"u": {"do.t": 1}}})"), "none");
   EXPECT_EQ(updates(R"({"$v": 2, "diff": {"u": {"": 1}}})"), "none");
+  EXPECT_EQ(updates(R"({"$v": 2, "diff": {"u": {"00": 1}}})"), "none");
   EXPECT_EQ(updates(R"({"$v": 2, "diff": {"d": {"$x": false}}})"), "none");
   EXPECT_EQ(updates(R"({"$v": 2, "diff": {"u": {"a": {"b": [{"$x": 1}]}}}})"), "none");
   EXPECT_EQ(updates(R"({"$v": 2, "diff": {"u": {"_id": 1}}})"), "none");

@@ -4,8 +4,9 @@
 //   arrays. But $set leaves an existing field where it is, while `i` moves it to the end, and an entry does not say
 //   whether the field existed (a pipeline that reorders fields logs `i` too); and several new fields come out in
 //   alphabetical order. So a delta with an `i` section can't go this way.
-// - A pipeline of $unset and $set removes the fields first and adds them in the order written, which is what `i` means.
-//   It can't address array elements.
+// - A pipeline removes the fields, then merges the object with one that holds them, in the order written: that is what
+//   `i` means. ($unset and $set would not do: a field removed and set again by one pipeline gets its old place back.)
+//   A pipeline can't address array elements.
 #include <algorithm>
 #include <string>
 
@@ -24,11 +25,18 @@ using bson::View;
 
 constexpr std::size_t kDepthMax = 80;               // servers take documents 200 deep, a path and its value together
 constexpr std::size_t kIndexMax = 1000000;          // $set pads at most 1,500,000 elements
+constexpr std::size_t kMergesMax = 20;              // objects that get new fields; a stage each
 constexpr std::size_t kUpdateBytesMax = 15u << 20;  // a command holds 16 MB and some; the paths repeat names
 
 struct Write {
   std::string path;
   Element value;
+};
+
+// New fields of the object at a path; the whole document's path is "".
+struct Merge {
+  std::string path;
+  std::vector<Element> fields;
 };
 
 struct Cut {
@@ -38,16 +46,22 @@ struct Cut {
 
 struct Changes {
   std::vector<Write> sets;
-  std::vector<Write> appends;
+  std::vector<Merge> merges;
   std::vector<std::string> removes;
   std::vector<Cut> cuts;
   bool in_arrays = false;
 };
 
+bool numeric(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 // A name that a path can hold as one component. Names of digits are fine: where the delta has an object the target
-// has one too, and there a component of digits is a name.
+// has one too, and there a component of digits is a name. But not "00": should the target have an array there by now,
+// "0" and "00" in one update abort the server (an invariant of its diff tree; seen on 6.0.5).
 bool addressable(std::string_view name) {
-  return !name.empty() && name[0] != '$' && name.find('.') == std::string_view::npos;
+  if (name.empty() || name[0] == '$' || name.find('.') != std::string_view::npos) return false;
+  return name.size() == 1 || name[0] != '0' || !numeric(name);
 }
 
 // Values with `$` names inside are refused by $set on some servers; those nested near the limit, by all.
@@ -111,15 +125,16 @@ bool collect_object(View diff, const std::string& path, std::size_t depth, Chang
   auto changes = read_object_diff(diff);
   for (const auto& change : changes.changes)
     if (!collect_change(change, path, depth, out)) return false;
+  Merge merge{path, {}};
   for (const auto& field : changes.to_append) {
-    bool in_place = changes.find(field.key())->kind == ChangeKind::set;
-    (in_place ? out.sets : out.appends).push_back({join(path, field.key()), field});
+    if (changes.find(field.key())->kind == ChangeKind::set) {
+      out.sets.push_back({join(path, field.key()), field});
+    } else {
+      merge.fields.push_back(field);
+    }
   }
+  if (!merge.fields.empty()) out.merges.push_back(std::move(merge));
   return true;
-}
-
-bool numeric(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // `$v: 1` is an update with operators already. Only the order of new fields has changed since: 5.0 and later take
@@ -165,21 +180,44 @@ Document operators(const Changes& changes) {
   return out.finish();
 }
 
-void append_literals(Builder& out, const std::vector<Write>& writes) {
-  for (const auto& write : writes) out.open_document(write.path).value("$literal", write.value).close();
+void append_unset(Builder& out, const Changes& changes) {
+  out.open_document("0").open_array("$unset");
+  std::size_t i = 0;
+  for (const auto& path : changes.removes) out.string(std::to_string(i++), path);
+  for (const auto& merge : changes.merges)
+    for (const auto& field : merge.fields) out.string(std::to_string(i++), join(merge.path, field.key()));
+  out.close().close();
+}
+
+// {$mergeObjects: ["$path", {$literal: {…}}]}
+void append_merge(Builder& out, std::string_view key, const Merge& merge) {
+  out.open_document(key).open_array("$mergeObjects");
+  out.string("0", merge.path.empty() ? "$$ROOT" : "$" + merge.path);
+  out.open_document("1").open_document("$literal");
+  for (const auto& field : merge.fields) out.element(field);
+  out.close().close().close().close();
 }
 
 Document pipeline(const Changes& changes) {
   Builder out;
-  out.open_document("0").open_array("$unset");
-  std::size_t i = 0;
-  for (const auto& path : changes.removes) out.string(std::to_string(i++), path);
-  for (const auto& write : changes.appends) out.string(std::to_string(i++), write.path);
-  out.close().close();
-  out.open_document("1").open_document("$set");
-  append_literals(out, changes.sets);
-  append_literals(out, changes.appends);
-  out.close().close();
+  append_unset(out, changes);
+  std::size_t stage = 1;
+  if (!changes.sets.empty()) {
+    out.open_document(std::to_string(stage++)).open_document("$set");
+    for (const auto& write : changes.sets) out.open_document(write.path).value("$literal", write.value).close();
+    out.close().close();
+  }
+  for (const auto& merge : changes.merges) {
+    out.open_document(std::to_string(stage++));
+    if (merge.path.empty()) {
+      append_merge(out, "$replaceWith", merge);
+    } else {
+      out.open_document("$set");
+      append_merge(out, merge.path, merge);
+      out.close();
+    }
+    out.close();
+  }
   return out.finish();
 }
 
@@ -196,9 +234,9 @@ std::optional<Update> as_update(View o) {
       if (!collect_object(*o.document("diff"), "", 0, changes)) return {};
       break;
   }
-  if (!changes.appends.empty() && changes.in_arrays) return {};
+  if (!changes.merges.empty() && (changes.in_arrays || changes.merges.size() > kMergesMax)) return {};
   Update out;
-  out.form = changes.appends.empty() ? Update::Form::operators : Update::Form::pipeline;
+  out.form = changes.merges.empty() ? Update::Form::operators : Update::Form::pipeline;
   out.document = out.form == Update::Form::pipeline ? pipeline(changes) : operators(changes);
   if (out.document.empty() || out.document.size() > kUpdateBytesMax) return {};
   return out;
