@@ -44,8 +44,10 @@ struct Update {
 // The delta as an update that, on any server from 5.0 on, gives the same bytes as apply_delta() for a document in the
 // state the source's document had before the entry. Empty if there is no such update, or if it would change nothing:
 // then read, apply_delta() and replace.
-// On a document in another (newer) state an `operators` update can be refused by the server (codes 28
-// PathNotViable, 2 BadValue): fall back to read, apply and replace for that document.
+// On a document in another (newer) state the server can refuse it (codes 28 PathNotViable, 2 BadValue, 40400
+// $mergeObjects of no object): fall back to read, apply and replace for that document. Such replays end exactly too.
+// Limitation: on a document with one name twice in one object, which MongoDB does not support but stores, a `pipeline`
+// update keeps one of the two.
 [[nodiscard]] std::optional<Update> as_update(bson::View o);
 
 // Whether the entry can change the value at the dotted path, at a prefix of it or below it. Errs towards true.
