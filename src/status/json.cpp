@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace mongotwin::status {
 namespace {
@@ -27,6 +28,11 @@ void read(const Json& object, const char* key, std::optional<T>& into) {
   if (at != object.end() && !at->is_null()) into = at->get<T>();
 }
 
+std::vector<std::string> redacted(std::vector<std::string> texts) {
+  for (auto& text : texts) text = redact(text);
+  return texts;
+}
+
 Json write(const bson::Timestamp& ts) { return {{"t", ts.t}, {"i", ts.i}}; }
 
 bson::Timestamp read_timestamp(const Json& positions, const char* key) {
@@ -39,7 +45,7 @@ bson::Timestamp read_timestamp(const Json& positions, const char* key) {
 }
 
 Json write(const ClusterInfo& c) {
-  return {{"uri", c.uri}, {"kind", c.kind}, {"version", c.version}, {"shards", c.shards}};
+  return {{"uri", redact(c.uri)}, {"kind", c.kind}, {"version", c.version}, {"shards", c.shards}};
 }
 
 ClusterInfo read_cluster(const Json& j) {
@@ -129,7 +135,7 @@ Json write_positions(const std::map<std::string, ShardPositions>& positions) {
 
 Json write_error(const std::optional<Failure>& f) {
   if (!f) return nullptr;
-  return {{"what", f->what}, {"hint", f->hint}, {"remedy", f->remedy}};
+  return {{"what", redact(f->what)}, {"hint", redact(f->hint)}, {"remedy", f->remedy}};
 }
 
 Status read_status(const Json& j) {
@@ -163,14 +169,14 @@ Status read_status(const Json& j) {
 std::string to_json(const Status& s) {
   Json out = {{"link", s.link},
               {"state", to_string(s.state)},
-              {"detail", s.detail},
+              {"detail", redact(s.detail)},
               {"source", write(s.source)},
               {"target", write(s.target)},
               {"lag_ms", or_null(s.lag_ms)},
               {"positions", write_positions(s.positions)},
               {"copy", write(s.copy)},
               {"ops", write(s.ops)},
-              {"warnings", s.warnings},
+              {"warnings", redacted(s.warnings)},
               {"error", write_error(s.error)}};
   // A name on the server may hold bytes that are no UTF-8: they are replaced, a status must never fail for that.
   return out.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -72,6 +72,15 @@ TEST(Status, bytes_that_are_no_text_do_not_break_it) {
   EXPECT_TRUE(nlohmann::json::accept(to_json(s)));
 }
 
+TEST(Status, no_password_crosses_the_api) {
+  const std::string uri = "mongodb://u:hunter2@h/";
+  Status s;
+  s.source.uri = s.target.uri = s.detail = uri;
+  s.warnings = {"at " + uri};
+  s.error = Failure{"at " + uri, "see " + uri, "retry"};
+  EXPECT_EQ(to_json(s).find("hunter2"), std::string::npos);
+}
+
 TEST(Status, what_is_no_status_is_refused) {
   for (const char* text : {"", "<html>", "[]", "{}", R"({"state":7})", R"({"state":"dancing"})"})
     EXPECT_THROW((void)from_json(text), Error) << text;

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/remote.h"
+#include "cli/run.h"
+
+#ifndef TWIN_VERSION
+#define TWIN_VERSION "unknown"
+#endif
+#ifndef TWIN_MONGOC_VERSION
+#define TWIN_MONGOC_VERSION "unknown"
+#endif
+
+namespace mongotwin::cli {
+namespace {
+
+constexpr const char* kAbout = "mongotwin keeps two MongoDB clusters identical, whatever their internal layout.";
+
+constexpr const char* kFooter =
+    "A configuration is a YAML file:\n"
+    "  source: mongodb://twin:${SOURCE_PASSWORD}@127.0.0.1:27100/\n"
+    "  target: file:/etc/mongotwin/target.uri\n"
+    "  namespaces: {include: [\"shop.*\"], exclude: [\"shop.tmp_*\"]}   # left out: everything\n"
+    "  api: {listen: \"127.0.0.1:8470\"}\n"
+    "Passwords stand there, in a variable or in a file, never on the command line.\n"
+    "\n"
+    "How it goes:\n"
+    "  mongotwin check  --config twin.yaml    is everything as it must be? changes nothing\n"
+    "  mongotwin run    --config twin.yaml    copy, then follow; stop with Ctrl-C or SIGTERM, start again to go on\n"
+    "  mongotwin status                       how far is it?\n"
+    "  mongotwin finish                       apply what the source has now, then stop following\n"
+    "\n"
+    "Exit status: 0 done; 1 what went wrong is said in one sentence; 2 wrong usage.\n"
+    "`mongotwin COMMAND --help` says more about a command.";
+
+struct Arguments {
+  RunRequest run;
+  std::string log_level;
+  bool no_progress = false;
+  Where where;
+  bool json = false, wait = true;
+};
+
+struct Commands {
+  const CLI::App *run, *check, *status, *pause, *resume, *finish, *version;
+};
+
+void add_config(CLI::App* command, std::string& into) { command->add_option("-c,--config", into, "The YAML file that describes the pair")->required()->type_name("FILE"); }
+
+CLI::App* add_remote(CLI::App& app, const char* name, const char* about, const char* footer, Where& where) {
+  auto* command = app.add_subcommand(name, about);
+  auto* api = command->add_option("--api", where.api, "Where it runs (127.0.0.1:8470 if nothing is said)")->type_name("HOST:PORT");
+  command->add_option("-c,--config", where.config, "The configuration that says where it runs")->type_name("FILE")->excludes(api);
+  command->footer(footer);
+  return command;
+}
+
+CLI::App* add_run(CLI::App& app, Arguments& a) {
+  auto* command = app.add_subcommand("run", "Copy the source to the target and follow it, in the foreground");
+  add_config(command, a.run.config);
+  command->add_option("--log-level", a.log_level, "Instead of the configuration's: debug, info, warning or error")->check(CLI::IsMember({"debug", "info", "warning", "error"}))->type_name("LEVEL");
+  command->add_flag("--no-progress", a.no_progress, "Log lines instead of the live view, also on a terminal");
+  command->footer(
+      "Example: mongotwin run --config twin.yaml\n"
+      "On a terminal it shows the copy and then the lag, and log lines go to the file of `log: {file: …}` only;\n"
+      "elsewhere it writes log lines. The first SIGINT or SIGTERM stops it in good order, a second one at once;\n"
+      "either way the next start goes on from the checkpoint. Exit status 0 after a stop, 1 after a failure.");
+  return command;
+}
+
+CLI::App* add_check(CLI::App& app, Arguments& a) {
+  auto* command = app.add_subcommand("check", "Look whether run could start; change nothing");
+  add_config(command, a.run.config);
+  command->footer("Example: mongotwin check --config twin.yaml\nExit status 0 if run can start, 1 with the reason if it can't.");
+  return command;
+}
+
+Commands add_commands(CLI::App& app, Arguments& a) {
+  Commands c{};
+  c.run = add_run(app, a);
+  c.check = add_check(app, a);
+  auto* status = add_remote(app, "status", "Show how a running replication stands", "Examples: mongotwin status\n          mongotwin status --api 127.0.0.1:8470 --json", a.where);
+  status->add_flag("--json", a.json, "The snapshot as GET /api/v1/status gives it");
+  c.status = status;
+  c.pause = add_remote(app, "pause", "Stop applying; reading goes on", "Example: mongotwin pause --config twin.yaml", a.where);
+  c.resume = add_remote(app, "resume", "Go on after a pause", "Example: mongotwin resume --config twin.yaml", a.where);
+  auto* finish = add_remote(app, "finish", "Apply what the source has now, put back what was held back on the target, stop following",
+                            "Example: mongotwin finish --config twin.yaml\nStop the writers of the source first. It waits until the state is finished (exit status 0) or failed (1).", a.where);
+  finish->add_flag("--wait,!--no-wait", a.wait, "Wait until it is over (the default), or only ask for it");
+  c.finish = finish;
+  c.version = app.add_subcommand("version", "Print the versions of mongotwin and its driver");
+  return c;
+}
+
+log::Level level_of(const std::string& name) {
+  if (name == "debug") return log::Level::debug;
+  if (name == "warning") return log::Level::warning;
+  return name == "error" ? log::Level::error : log::Level::info;
+}
+
+void run_check(const std::string& config, const CheckFunction& check) {
+  for (const auto& line : check(options::load(config))) fmt::print("{}\n", redact(line));
+}
+
+void execute(const Commands& c, Arguments& a, const EngineFactory& make_engine, const CheckFunction& check) {
+  if (!a.log_level.empty()) a.run.log_level = level_of(a.log_level);
+  a.run.progress = !a.no_progress;
+  if (c.run->parsed()) run(a.run, make_engine);
+  if (c.check->parsed()) run_check(a.run.config, check);
+  if (c.status->parsed()) show_status(a.where, a.json);
+  if (c.pause->parsed()) send_command(a.where, "pause");
+  if (c.resume->parsed()) send_command(a.where, "resume");
+  if (c.finish->parsed()) finish(a.where, a.wait);
+  if (c.version->parsed()) fmt::print("mongotwin {}\nlibmongoc {}\n", TWIN_VERSION, TWIN_MONGOC_VERSION);
+}
+
+// One sentence for the person; the log's file, if there is one, gets it too.
+int say(const std::string& what, const std::string& hint) {
+  auto sentence = redact(what + (hint.empty() ? "" : "; " + hint));
+  log::quiet(true);
+  log::error("cli", "{}", sentence);
+  log::quiet(false);
+  fmt::print(stderr, "mongotwin: {}\n", sentence);
+  return 1;
+}
+
+bool names_a_uri(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]).find("://") != std::string_view::npos) return true;
+  return false;
+}
+
+int wrong_usage(const CLI::App& app, const CLI::ParseError& e, int argc, const char* const* argv) {
+  auto chosen = app.get_subcommands();
+  auto help = "mongotwin " + (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help";
+  // Its words may repeat an argument, and a connection string does not belong into a message.
+  auto what = std::string(e.what());
+  if (chosen.empty() && argc > 1) what = std::string("there is no command ") + argv[1];
+  if (names_a_uri(argc, argv)) what = "connection strings belong into the configuration, not on the command line";
+  fmt::print(stderr, "mongotwin: {}; see {}\n", what, help);
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, const char* const* argv, const EngineFactory& make_engine, const CheckFunction& check) {
+  CLI::App app(kAbout, "mongotwin");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  Arguments arguments;
+  auto commands = add_commands(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return e.get_exit_code() == 0 ? app.exit(e) : wrong_usage(app, e, argc, argv);
+  }
+  try {
+    execute(commands, arguments, make_engine, check);
+    return 0;
+  } catch (const Error& e) {
+    return say(e.what(), e.hint());
+  } catch (const std::exception& e) {
+    return say(std::string("unexpected: ") + e.what(), "please report it with the log");
+  }
+}
+
+}  // namespace mongotwin::cli

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/remote.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <thread>
+
+#include "base/error.h"
+#include "cli/format.h"
+#include "cli/view.h"
+#include "http/client.h"
+#include "options/options.h"
+
+namespace mongotwin::cli {
+namespace {
+
+constexpr auto kAskEvery = std::chrono::milliseconds(500);
+constexpr auto kPrintEvery = std::chrono::seconds(5);
+constexpr int kUnansweredMax = 3;
+constexpr std::size_t kLineCharacters = 78;
+
+void print(const std::string& line) { fmt::print("{}\n", line); }
+
+http::Client connect(const Where& where) {
+  auto api = !where.api.empty() ? options::parse_listen(where.api) : !where.config.empty() ? options::load_api(where.config) : options::Api{};
+  if (api.port == 0) throw Error(Remedy::fix_config, "the configuration leaves the port of the API to the system", "name it with --api HOST:PORT; the log of mongotwin run says which one it is");
+  return {api.host, api.port};
+}
+
+// One line that is overwritten on a terminal; elsewhere a line now and then.
+class FinishLine {
+ public:
+  ~FinishLine() {
+    if (terminal_ && !shown_.empty()) fmt::print("\n");
+  }
+  void show(const std::string& line) {
+    auto now = std::chrono::steady_clock::now();
+    if (line == shown_ || (!terminal_ && now - shown_at_ < kPrintEvery)) return;
+    if (terminal_) fmt::print("\r{}\x1b[K", clip(line, kLineCharacters));
+    else print(line);
+    std::fflush(stdout);
+    shown_ = line;
+    shown_at_ = now;
+  }
+
+ private:
+  const bool terminal_ = isatty(STDOUT_FILENO) != 0;
+  std::string shown_;
+  std::chrono::steady_clock::time_point shown_at_{};
+};
+
+// A few unanswered questions are passed over: the other side may be busy.
+status::Status ask(http::Client& client, int& unanswered) {
+  for (;;) {
+    try {
+      auto status = client.status();
+      unanswered = 0;
+      return status;
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      if (++unanswered >= kUnansweredMax)
+        throw Error(Remedy::pause, "mongotwin went away before it said finished", "see its log; started again, it goes on from the checkpoint, and finish can be asked for again");
+    }
+    std::this_thread::sleep_for(kAskEvery);
+  }
+}
+
+status::Status wait_until_over(http::Client& client) {
+  FinishLine line;
+  int unanswered = 0;
+  for (;; std::this_thread::sleep_for(kAskEvery)) {
+    auto status = ask(client, unanswered);
+    line.show(summary_line(status, RateMeter()));
+    if (status.state == status::State::finished || status.state == status::State::failed) return status;
+  }
+}
+
+}  // namespace
+
+void show_status(const Where& where, bool json) {
+  auto client = connect(where);
+  if (json) {
+    fmt::print("{}", client.status_json());
+    return;
+  }
+  for (const auto& line : status_lines(client.status(), std::chrono::system_clock::now())) print(line);
+}
+
+void send_command(const Where& where, const std::string& name) {
+  auto client = connect(where);
+  print(name + " accepted; state " + client.command(name));
+}
+
+void finish(const Where& where, bool wait) {
+  auto client = connect(where);
+  auto state = client.command("finish");
+  if (!wait) return print("finish accepted; state " + state);
+  auto status = wait_until_over(client);
+  if (status.state == status::State::finished) return print(fmt::format("finished: {} operations applied, the target stands on its own", count(status.ops.applied)));
+  auto failure = status.error.value_or(status::Failure{"it failed without saying why", "see its log", ""});
+  throw Error(Remedy::pause, failure.what, failure.hint);
+}
+
+}  // namespace mongotwin::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands that talk to a running mongotwin through its API. They print to standard output; failures leave as
+// Errors.
+#pragma once
+
+#include <string>
+
+namespace mongotwin::cli {
+
+// Where it runs: "host:port", or the configuration that says so; neither: the default address.
+struct Where {
+  std::string api, config;
+};
+
+void show_status(const Where& where, bool json);
+void send_command(const Where& where, const std::string& name);  // "pause" or "resume"
+// Waits until the state is finished, showing how far it is; without `wait` only until it is accepted.
+void finish(const Where& where, bool wait);
+
+}  // namespace mongotwin::cli

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/view.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "cli/format.h"
+
+namespace mongotwin::cli {
+namespace {
+
+using status::State;
+using status::Status;
+
+constexpr std::size_t kLabelColumns = 12;
+constexpr std::size_t kBarCharacters = 24;
+constexpr std::size_t kCollectionsMax = 4, kShardsMax = 6, kWarningsMax = 3;  // of the live view
+constexpr auto kRateWindow = std::chrono::seconds(10);
+
+using Lines = std::vector<std::string>;
+
+std::string labelled(std::string_view label, const std::string& text) { return pad(label, kLabelColumns) + text; }
+
+std::string headline(const Status& s) {
+  auto out = std::string(status::to_string(s.state));
+  std::replace(out.begin(), out.end(), '_', ' ');
+  return s.detail.empty() ? out : out + " - " + s.detail;
+}
+
+std::string cluster(const status::ClusterInfo& c) {
+  if (c.uri.empty()) return "not reached yet";
+  auto out = c.uri;
+  if (!c.kind.empty()) out += "  " + c.kind;
+  if (!c.version.empty()) out += " " + c.version;
+  if (c.kind == "sharded") out += fmt::format(", {} shards", c.shards.size());
+  return out;
+}
+
+bool copy_known(const status::CopyProgress& c) { return c.documents_total + c.ranges_total + c.collections.size() > 0; }
+
+std::string copy_bar(const status::CopyProgress& c) {
+  bool done = c.ranges_done >= c.ranges_total && c.documents_done >= c.documents_total;
+  auto f = done ? 1.0 : std::min(0.999, fraction(c.documents_done, c.documents_total));
+  return fmt::format("{} {}  {} of {} documents  {} of {}", bar(f, kBarCharacters), percent(f), count(c.documents_done), count(c.documents_total), size(c.bytes_done),
+                     size(c.bytes_total));
+}
+
+std::string copy_counts(const status::CopyProgress& c) {
+  return fmt::format("ranges {} of {}  indexes {} of {}", count(c.ranges_done), count(c.ranges_total), count(c.indexes_done), count(c.indexes_total));
+}
+
+std::string collection_line(const status::CollectionProgress& c) {
+  auto f = c.done ? 1.0 : std::min(0.999, fraction(c.documents_done, c.documents_total));
+  return fmt::format("  {} {} {}  {} of {}", pad(c.ns, kLabelColumns + 14), bar(f, kBarCharacters / 2), percent(f), count(c.documents_done), count(c.documents_total));
+}
+
+// Those under way first, then those that wait; finished ones are not shown.
+void add_collections(Lines& out, const status::CopyProgress& c, std::size_t most) {
+  std::vector<const status::CollectionProgress*> open;
+  for (const auto& one : c.collections)
+    if (!one.done) open.push_back(&one);
+  std::stable_partition(open.begin(), open.end(), [](const auto* one) { return one->documents_done > 0; });
+  for (std::size_t i = 0; i < std::min(open.size(), most); ++i) out.push_back(collection_line(*open[i]));
+  if (open.size() > most) out.push_back(fmt::format("  and {} more collections to go", count(open.size() - most)));
+}
+
+void add_copy(Lines& out, const Status& s, const RateMeter& rates) {
+  const auto& c = s.copy;
+  out.push_back(labelled("copy", copy_bar(c)));
+  auto left = c.eta_s ? "  " + duration(*c.eta_s) + " left" : "";
+  out.push_back(labelled("", fmt::format("{} documents/s  {}/s  {}{}", rate(rates.documents_per_second()), size(static_cast<std::uint64_t>(rates.bytes_per_second())), copy_counts(c), left)));
+  add_collections(out, c, kCollectionsMax);
+}
+
+std::string kinds(const status::OpsProgress& ops) {
+  std::string out;
+  for (const auto& [kind, n] : ops.by_kind)
+    if (n > 0) out += (out.empty() ? "" : ", ") + kind + " " + count(n);
+  return out;
+}
+
+std::string lag_text(const Status& s) { return s.lag_ms ? lag(*s.lag_ms) : "unknown"; }
+
+void add_operations(Lines& out, const Status& s) {
+  out.push_back(labelled("lag", lag_text(s)));
+  out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));
+  if (auto text = kinds(s.ops); !text.empty()) out.push_back(labelled("", text));
+}
+
+std::string age(bson::Timestamp ts, WallTime now) {
+  if (ts.is_null()) return "-";
+  auto now_s = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  return duration(static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_s - static_cast<std::int64_t>(ts.t)))) + " ago";
+}
+
+void add_positions(Lines& out, const Status& s, WallTime now, std::size_t most) {
+  if (s.positions.empty()) return;
+  static constexpr std::size_t kShard = 16, kAge = 17;
+  out.push_back(labelled("positions", pad("shard", kShard) + pad("read", kAge) + pad("planned", kAge) + pad("applied", kAge) + "checkpointed"));
+  std::size_t shown = 0;
+  for (const auto& [shard, p] : s.positions) {
+    if (shown++ == most) {
+      out.push_back(labelled("", fmt::format("and {} more shards", s.positions.size() - most)));
+      return;
+    }
+    out.push_back(labelled("", pad(shard, kShard) + pad(age(p.read, now), kAge) + pad(age(p.planned, now), kAge) + pad(age(p.applied, now), kAge) + age(p.checkpointed, now)));
+  }
+}
+
+void add_trouble(Lines& out, const Status& s, std::size_t warnings_most) {
+  for (std::size_t i = 0; i < std::min(s.warnings.size(), warnings_most); ++i) out.push_back(labelled("warning", s.warnings[i]));
+  if (s.warnings.size() > warnings_most) out.push_back(labelled("", fmt::format("and {} more warnings", s.warnings.size() - warnings_most)));
+  if (!s.error) return;
+  out.push_back(labelled("ERROR", s.error->what));
+  if (!s.error->hint.empty()) out.push_back(labelled("what to do", s.error->hint));
+}
+
+std::string what_the_remedy_means(const std::string& remedy) {
+  if (remedy == "retry") return "it tries again by itself";
+  if (remedy == "pause") return "it waits for you; the work goes on where it stands";
+  if (remedy == "resync") return "the copy must start again";
+  return remedy == "fix_config" ? "correct the configuration and start again" : "";
+}
+
+bool shows_copy(State state) { return state == State::starting || state == State::copying || state == State::catching_up; }
+
+void clean(Lines& lines, std::size_t columns) {
+  for (auto& line : lines) line = clip(redact(line), columns);
+}
+
+}  // namespace
+
+void RateMeter::update(const status::CopyProgress& copy, SteadyTime now) {
+  bool started_again = !samples_.empty() && (copy.documents_done < samples_.back().documents || copy.bytes_done < samples_.back().bytes);
+  if (started_again) samples_.clear();
+  samples_.push_back({now, copy.documents_done, copy.bytes_done});
+  while (samples_.size() > 2 && now - samples_[1].at >= kRateWindow) samples_.pop_front();
+  const auto& first = samples_.front();
+  auto seconds = std::chrono::duration<double>(now - first.at).count();
+  documents_ = seconds > 0 ? static_cast<double>(copy.documents_done - first.documents) / seconds : 0;
+  bytes_ = seconds > 0 ? static_cast<double>(copy.bytes_done - first.bytes) / seconds : 0;
+}
+
+Lines progress_lines(const Status& s, const RateMeter& rates, WallTime now, Screen screen) {
+  Lines out;
+  out.push_back(labelled(s.link, headline(s)));
+  if (!s.source.uri.empty()) out.push_back(labelled("", s.source.uri + " -> " + s.target.uri));
+  if (shows_copy(s.state) && copy_known(s.copy)) add_copy(out, s, rates);
+  if (s.state != State::starting) add_operations(out, s);
+  if (s.state != State::starting && s.state != State::copying) add_positions(out, s, now, kShardsMax);
+  // What went wrong must be seen on a small screen too.
+  Lines trouble;
+  add_trouble(trouble, s, kWarningsMax);
+  auto rows = std::max<std::size_t>(screen.rows, 5) - 2;  // the cursor has a line of its own, and a note may come
+  if (out.size() + trouble.size() > rows) out.resize(std::max<std::size_t>(1, rows - std::min(rows, trouble.size())));
+  out.insert(out.end(), trouble.begin(), trouble.end());
+  clean(out, std::max<std::size_t>(screen.columns, 20) - 1);
+  return out;
+}
+
+std::string summary_line(const Status& s, const RateMeter& rates) {
+  auto out = headline(s);
+  const auto& c = s.copy;
+  if (s.state == State::copying && copy_known(c)) {
+    out += fmt::format("; {} of {} documents, {} of {}, ranges {} of {}, indexes {} of {}, {} documents/s", count(c.documents_done), count(c.documents_total), size(c.bytes_done),
+                       size(c.bytes_total), count(c.ranges_done), count(c.ranges_total), count(c.indexes_done), count(c.indexes_total), rate(rates.documents_per_second()));
+    if (c.eta_s) out += ", " + duration(*c.eta_s) + " left";
+  }
+  if (s.state != State::starting && s.state != State::copying)
+    out += fmt::format("; lag {}, {} operations applied, {}/s", !s.lag_ms || *s.lag_ms >= 1000 ? lag_text(s) : "under 1 s", count(s.ops.applied), rate(s.ops.per_second));
+  if (!s.warnings.empty()) out += fmt::format("; warning: {}{}", s.warnings.back(), s.warnings.size() > 1 ? fmt::format(" (and {} more)", s.warnings.size() - 1) : "");
+  if (s.error) out += "; error: " + s.error->what;
+  return clip(redact(out), std::string::npos);
+}
+
+Lines status_lines(const Status& s, WallTime now) {
+  Lines out;
+  out.push_back(labelled("link", s.link));
+  out.push_back(labelled("state", headline(s)));
+  if (s.error) {
+    out.push_back(labelled("ERROR", s.error->what));
+    auto what_to_do = s.error->hint;
+    if (auto meaning = what_the_remedy_means(s.error->remedy); !meaning.empty()) what_to_do += (what_to_do.empty() ? "" : "; ") + meaning;
+    if (!what_to_do.empty()) out.push_back(labelled("what to do", what_to_do));
+  }
+  out.push_back(labelled("source", cluster(s.source)));
+  out.push_back(labelled("target", cluster(s.target)));
+  out.push_back(labelled("lag", lag_text(s)));
+  if (copy_known(s.copy)) {
+    auto left = s.copy.eta_s ? "  " + duration(*s.copy.eta_s) + " left" : "";
+    out.push_back(labelled("copy", copy_bar(s.copy)));
+    out.push_back(labelled("", copy_counts(s.copy) + left));
+    add_collections(out, s.copy, s.copy.collections.size());
+  }
+  out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));
+  if (auto text = kinds(s.ops); !text.empty()) out.push_back(labelled("", text));
+  add_positions(out, s, now, s.positions.size());
+  for (const auto& warning : s.warnings) out.push_back(labelled("warning", warning));
+  clean(out, std::string::npos);
+  return out;
+}
+
+}  // namespace mongotwin::cli
