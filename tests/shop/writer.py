@@ -111,9 +111,13 @@ class Writer:
         self._stopped.set()
         for thread in self._threads:
             thread.join()
+        self.check()
+        return self.done
+
+    def check(self) -> None:
+        """Raises what stopped the writer, if anything did."""
         if self._error is not None:
             raise self._error
-        return self.done
 
     def wait_for(self, operations: int, timeout_s: float = 120.0) -> None:
         """Until that many more operations have been done."""
@@ -127,8 +131,7 @@ class Writer:
     def _wait(self, reached: Callable[[], bool], what: str, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while not reached():
-            if self._error is not None:
-                raise self._error
+            self.check()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the writer did not do {what} within {timeout_s:g} s: {self.done}")
             time.sleep(0.02)
