@@ -9,5 +9,6 @@ it dies in any way (see process.py).
 from .auth import Auth
 from .binaries import find_mongod, find_mongos
 from .replica_set import Member, ReplicaSet
+from .sharded import ShardedCluster
 
-__all__ = ["Auth", "Member", "ReplicaSet", "find_mongod", "find_mongos"]
+__all__ = ["Auth", "Member", "ReplicaSet", "ShardedCluster", "find_mongod", "find_mongos"]

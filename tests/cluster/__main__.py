@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import Auth, ReplicaSet
+from . import Auth, ReplicaSet, ShardedCluster
 
 
 def parse_arguments(arguments):
@@ -36,8 +36,6 @@ def make_cluster(options, base_dir):
     }
     if options.replica_set:
         return ReplicaSet(**common)
-    from . import ShardedCluster
-
     return ShardedCluster(shards=options.sharded, **common)
 
 
