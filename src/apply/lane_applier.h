@@ -25,8 +25,8 @@ using WaitReport = std::function<void(const std::string& reason)>;
 
 class LaneApplier {
  public:
-  LaneApplier(std::size_t lane, plan::LaneQueue& queue, plan::Frontier& frontier, ParkingLot& lot, std::unique_ptr<TargetWriter> writer, WaitReport report)
-      : lane_(lane), queue_(queue), frontier_(frontier), lot_(lot), writer_(std::move(writer)), report_(std::move(report)) {}
+  LaneApplier(plan::LaneQueue& queue, plan::Frontier& frontier, ParkingLot& lot, std::unique_ptr<TargetWriter> writer, WaitReport report)
+      : queue_(queue), frontier_(frontier), lot_(lot), writer_(std::move(writer)), report_(std::move(report)) {}
   [[nodiscard]] Step step(std::stop_token stop);
 
  private:
@@ -36,7 +36,6 @@ class LaneApplier {
   void apply_capped(const std::string& ns, Writes& writes, bool tolerant);
   bool with_retry(const std::string& ns, Writes& writes, bool tolerant, std::stop_token stop);
 
-  const std::size_t lane_;
   plan::LaneQueue& queue_;
   plan::Frontier& frontier_;
   ParkingLot& lot_;

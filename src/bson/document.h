@@ -25,6 +25,8 @@ class Document {
   [[nodiscard]] const View& view() const { return view_; }
   operator View() const { return view_; }
   [[nodiscard]] Element operator[](std::string_view key) const { return view_[key]; }
+  [[nodiscard]] Iterator begin() const { return view_.begin(); }
+  [[nodiscard]] std::nullptr_t end() const { return nullptr; }
   [[nodiscard]] std::uint32_t size() const { return view_.size(); }
   [[nodiscard]] bool empty() const { return view_.empty(); }
   // The same document with bytes of its own.

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apply/ddl_applier.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apply/mongo_writer.h"
+#include "base/log.h"
+#include "mongo/cursor.h"
+
+namespace mongotwin::apply {
+namespace {
+
+namespace code = mongo::code;
+
+std::string database_of(const std::string& ns) { return ns.substr(0, ns.find('.')); }
+std::string name_of(const std::string& ns) { return ns.substr(ns.find('.') + 1); }
+
+bool is_buckets(const std::string& ns) { return name_of(ns).starts_with("system.buckets."); }
+
+bson::Document with_held_expiry(bson::View spec) {
+  bson::Builder b;
+  for (const auto& e : spec) {
+    if (e.key() == "ns") continue;  // old servers kept the namespace in the specification
+    if (e.key() == "expireAfterSeconds") b.int32("expireAfterSeconds", kHeldSeconds);
+    else b.element(e);
+  }
+  return b.finish();
+}
+
+// Options of `create` for a time-series collection; those of its buckets are made by the server.
+bson::Document time_series_options(bson::View options) {
+  bson::Builder b;
+  for (const char* name : {"timeseries", "collation", "storageEngine", "indexOptionDefaults"})
+    if (auto e = options[name]) b.element(e);
+  return b.finish();
+}
+
+bson::Document without(bson::View v, std::initializer_list<std::string_view> names) {
+  bson::Builder b;
+  for (const auto& e : v)
+    if (std::find(names.begin(), names.end(), e.key()) == names.end()) b.element(e);
+  return b.finish();
+}
+
+bson::Document only(const bson::Element& e) { return bson::Builder().value("expireAfterSeconds", e).finish(); }
+
+}  // namespace
+
+std::string user_namespace(const std::string& ns) { return is_buckets(ns) ? database_of(ns) + "." + name_of(ns).substr(15) : ns; }
+
+void DdlApplier::run(const std::string& database, bson::View command, bool tolerant, std::initializer_list<int> fine) {
+  auto client = target_.patient().acquire();
+  try {
+    client.run(database, command);
+  } catch (const mongo::CommandError& e) {
+    if (tolerant && std::find(fine.begin(), fine.end(), e.code()) != fine.end()) {
+      log::debug("apply", "{}: already as it should be ({})", bson::to_json(command, 200), e.what());
+      return;
+    }
+    if (e.remedy() == Remedy::retry) throw;
+    throw mongo::CommandError(e.remedy(), e.code(), false, fmt::format("{}; the command was {}", e.what(), bson::to_json(command)),
+                              e.hint().empty() ? "the target refuses what the source has done; put it right there, or start again with a new copy" : e.hint(), e.reply());
+  }
+}
+
+void DdlApplier::apply(const oplog::Ddl& ddl, bool tolerant, bool consistent) {
+  using enum oplog::DdlKind;
+  switch (ddl.kind) {
+    case create: create_collection(ddl.ns, ddl.spec, tolerant); break;
+    case drop: this->drop(ddl.ns, tolerant); break;
+    case rename: this->rename(ddl, tolerant); break;
+    case create_index: create_indexes(ddl.ns, {ddl.spec}, consistent); break;
+    case drop_index: this->drop_index(ddl, tolerant); break;
+    case coll_mod: this->coll_mod(ddl, tolerant); break;
+    case create_view: this->create_view(ddl.ns, ddl.spec, tolerant); break;
+    case drop_view: run(database_of(ddl.ns), bson::Builder().string("drop", name_of(ddl.ns)).finish(), tolerant, {code::kNamespaceNotFound}); break;
+    case modify_view:
+      run(database_of(ddl.ns), bson::Builder().string("collMod", name_of(ddl.ns)).fields_of(without(ddl.spec, {"collation"})).finish(), false, {});
+      break;
+    case shard_collection:
+      if (target_.sharded()) this->shard_collection(ddl.ns, ddl.spec.view().fields("shardKey").empty() ? ddl.spec.view().fields("key") : ddl.spec.view().fields("shardKey"), ddl.spec["unique"].truthy());
+      break;
+  }
+}
+
+void DdlApplier::create_collection(const std::string& ns, bson::View options, bool tolerant) {
+  auto own = bson::Document::copy_of(options);
+  auto expiry = options["expireAfterSeconds"];
+  if (expiry) holds_.hold_collection_ttl(user_namespace(ns), only(expiry));
+  if (is_buckets(ns)) own = time_series_options(options);
+  bson::Builder b;
+  b.string("create", name_of(user_namespace(ns))).fields_of(without(own, {"expireAfterSeconds", "uuid", "temp", "autoIndexId"}));
+  append_majority(b);
+  run(database_of(ns), b.finish(), tolerant, {code::kNamespaceExists});
+}
+
+void DdlApplier::create_view(const std::string& ns, bson::View definition, bool tolerant) {
+  bson::Builder b;
+  b.string("create", name_of(ns)).fields_of(definition);
+  append_majority(b);
+  run(database_of(ns), b.finish(), tolerant, {code::kNamespaceExists});
+}
+
+void DdlApplier::drop(const std::string& ns, bool tolerant) {
+  bson::Builder b;
+  b.string("drop", name_of(user_namespace(ns)));
+  append_majority(b);
+  run(database_of(ns), b.finish(), tolerant, {code::kNamespaceNotFound});
+  holds_.forget_collection(user_namespace(ns));
+  holds_.forget_collection(ns);
+  layout_.refresh();
+}
+
+void DdlApplier::rename(const oplog::Ddl& ddl, bool tolerant) {
+  bson::Builder b;
+  b.string("renameCollection", ddl.ns).string("to", ddl.to).boolean("dropTarget", ddl.drop_target);
+  append_majority(b);
+  run("admin", b.finish(), tolerant, {code::kNamespaceNotFound});
+  holds_.rename(ddl.ns, ddl.to);
+  layout_.refresh();
+}
+
+void DdlApplier::create_indexes(const std::string& ns, const std::vector<bson::Document>& specs, bool consistent) {
+  std::vector<bson::Document> now;
+  for (const auto& spec : specs) {
+    auto name = std::string(spec.view().string("name").value_or(""));
+    if (auto expiry = spec["expireAfterSeconds"]) holds_.hold_ttl(ns, name, only(expiry));
+    auto held = with_held_expiry(spec);
+    if (!consistent && spec["unique"].truthy()) holds_.hold_unique(ns, held);
+    else now.push_back(held);
+  }
+  if (now.empty()) return;
+  bson::Builder b;
+  b.string("createIndexes", name_of(ns)).open_array("indexes");
+  int n = 0;
+  for (const auto& spec : now) b.document(std::to_string(n++), spec);
+  b.close();
+  append_majority(b);
+  run(database_of(ns), b.finish(), false, {});
+}
+
+void DdlApplier::drop_index(const oplog::Ddl& ddl, bool tolerant) {
+  bool only_held = holds_.holds_unique(ddl.ns, ddl.index);
+  holds_.forget_index(ddl.ns, ddl.index);
+  if (only_held) return;
+  bson::Builder b;
+  b.string("dropIndexes", name_of(ddl.ns)).string("index", ddl.index);
+  append_majority(b);
+  run(database_of(ddl.ns), b.finish(), tolerant, {code::kIndexNotFound, code::kNamespaceNotFound});
+}
+
+void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant) {
+  auto spec = ddl.spec.view();
+  bson::Builder b;
+  b.string("collMod", name_of(user_namespace(ddl.ns)));
+  bool anything = false;
+  for (const auto& e : spec) {
+    if (e.key() == "index" && e.is_object()) {
+      auto index = e.fields();
+      auto name = std::string(index.string("name").value_or(""));
+      if (auto expiry = index["expireAfterSeconds"]) {
+        // A plain index may become a TTL index by collMod (5.1 and later): then the far value goes in as well.
+        bool known = holds_.holds_ttl(ddl.ns, name);
+        holds_.hold_ttl(ddl.ns, name, only(expiry));
+        if (!known) {
+          b.open_document("index").string("name", name).int32("expireAfterSeconds", kHeldSeconds).close();
+          anything = true;
+          continue;
+        }
+      }
+      auto rest = without(index, {"expireAfterSeconds"});
+      if (holds_.holds_unique(ddl.ns, name)) {
+        log::debug("apply", "{}: the index {} is not built yet; its change is kept for then", ddl.ns, name);
+        for (const auto& held : holds_.uniques())
+          if (held.ns == ddl.ns && held.name == name)
+            holds_.hold_unique(ddl.ns, bson::Builder().fields_of(without(held.value, {"hidden"})).fields_of(without(rest, {"name"})).finish());
+        continue;
+      }
+      bool more = false;
+      for (const auto& f : rest.view()) more |= f.key() != "name";
+      if (!more) continue;
+      b.document("index", rest);
+      anything = true;
+    } else if (e.key() == "expireAfterSeconds") {
+      holds_.hold_collection_ttl(user_namespace(ddl.ns), only(e));
+    } else {
+      b.element(e);
+      anything = true;
+    }
+  }
+  if (!anything) return;
+  append_majority(b);
+  run(database_of(ddl.ns), b.finish(), tolerant, {});
+}
+
+void DdlApplier::shard_collection(const std::string& ns, bson::View key, bool unique) {
+  layout_.refresh();
+  if (!layout_.shard_key(ns).empty()) return;
+  run("admin", bson::Builder().string("enableSharding", database_of(ns)).finish(), false, {});
+  // Key ranges compare by the simple collation; a collection with another default must say so.
+  auto command = bson::Builder().string("shardCollection", ns).document("key", key).boolean("unique", unique).open_document("collation").string("locale", "simple").close().finish();
+  run("admin", command, false, {});
+  layout_.refresh();
+}
+
+void DdlApplier::build_held_unique() {
+  std::map<std::string, std::vector<bson::Document>> by_ns;
+  for (const auto& index : holds_.uniques()) by_ns[index.ns].push_back(index.value);
+  for (const auto& [ns, specs] : by_ns) {
+    bson::Builder b;
+    b.string("createIndexes", name_of(ns)).open_array("indexes");
+    int n = 0;
+    for (const auto& spec : specs) b.document(std::to_string(n++), spec);
+    b.close();
+    append_majority(b);
+    log::info("apply", "{}: building {} unique index{}", ns, n, n == 1 ? "" : "es");
+    run(database_of(ns), b.finish(), false, {});
+    for (const auto& spec : specs) holds_.forget_unique(ns, std::string(spec.view().string("name").value_or("")));
+  }
+}
+
+void DdlApplier::restore_held() {
+  for (const auto& index : holds_.ttls()) {
+    auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).fields_of(index.value).close();
+    append_majority(command);
+    run(database_of(index.ns), command.finish(), false, {});
+  }
+  for (const auto& collection : holds_.collection_ttls()) {
+    auto command = bson::Builder();
+    command.string("collMod", name_of(collection.ns)).fields_of(collection.value);
+    append_majority(command);
+    run(database_of(collection.ns), command.finish(), false, {});
+  }
+  for (const auto& index : holds_.ttls()) holds_.forget_index(index.ns, index.name);
+  for (const auto& collection : holds_.collection_ttls()) holds_.forget_collection(collection.ns);
+}
+
+}  // namespace mongotwin::apply

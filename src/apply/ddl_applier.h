@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// DdlApplier: carries out DDL on the target. Expiry and, while the target is not yet consistent, unique indexes are
+// held back (Holds). In tolerant mode what is already as it should be is no error: after a crash one DDL may be seen
+// again. Thread-safe; the cluster, the layout and the holds must outlive it.
+#pragma once
+
+#include "apply/holds.h"
+#include "apply/layout.h"
+#include "mongo/cluster.h"
+#include "oplog/op.h"
+
+namespace mongotwin::apply {
+
+class DdlApplier {
+ public:
+  DdlApplier(mongo::Cluster& target, TargetLayout& layout, Holds& holds) : target_(target), layout_(layout), holds_(holds) {}
+
+  // `consistent`: unique indexes may be built at once.
+  void apply(const oplog::Ddl& ddl, bool tolerant, bool consistent);
+  // Creates several indexes of one collection in one command (one scan); unique ones are held back unless consistent.
+  void create_indexes(const std::string& ns, const std::vector<bson::Document>& specs, bool consistent);
+  void create_collection(const std::string& ns, bson::View options, bool tolerant);
+  void create_view(const std::string& ns, bson::View definition, bool tolerant);
+  // Shards an empty collection by the source's key unless it is sharded already. Only for a sharded target.
+  void shard_collection(const std::string& ns, bson::View key, bool unique);
+  // Builds the unique indexes that waited for a consistent target.
+  void build_held_unique();
+  // Gives the target back what was held (expiry).
+  void restore_held();
+
+ private:
+  void run(const std::string& database, bson::View command, bool tolerant, std::initializer_list<int> fine);
+  void drop(const std::string& ns, bool tolerant);
+  void rename(const oplog::Ddl& ddl, bool tolerant);
+  void drop_index(const oplog::Ddl& ddl, bool tolerant);
+  void coll_mod(const oplog::Ddl& ddl, bool tolerant);
+  mongo::Cluster& target_;
+  TargetLayout& layout_;
+  Holds& holds_;
+};
+
+// The user's name of a time-series collection, from that of its buckets; other names as they are.
+[[nodiscard]] std::string user_namespace(const std::string& ns);
+
+}  // namespace mongotwin::apply

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoint: the saved state of a link, as values; and Checkpointer, which saves the frontier's newest cut.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/annotations.h"
+#include "checkpoint/store.h"
+#include "plan/frontier.h"
+
+namespace mongotwin::checkpoint {
+
+enum class Phase {
+  copying,      // an interrupted copy starts again from zero
+  catching_up,  // copied, not yet consistent
+  replicating,
+  finished,
+};
+[[nodiscard]] const char* to_string(Phase phase);
+
+struct Checkpoint {
+  Phase phase = Phase::copying;
+  std::string source_id;
+  std::string namespaces;                 // the filter it was made with
+  std::vector<std::string> shards;        // of the source; positions go by this order
+  std::vector<oplog::Timestamp> positions, resume, listed_up_to;
+  std::vector<oplog::Assembler::AwaitedCommit> awaited;
+  bson::Document catalog, held;
+  std::vector<std::string> created;       // by mongotwin on the target: an interrupted copy drops them
+  std::vector<std::string> emptied;       // sharded beforehand by the user: an interrupted copy empties them
+
+  [[nodiscard]] static Checkpoint parse(bson::View document);
+  [[nodiscard]] bson::Document to_fields() const;
+};
+
+// Saves cuts in order. Thread-safe; everything handed in must outlive it.
+class Checkpointer {
+ public:
+  Checkpointer(CheckpointStore& store, plan::Frontier& frontier, std::function<bson::Document()> held)
+      : store_(store), frontier_(frontier), held_(std::move(held)) {}
+  // Saves if there is something new. Throws as the store does; what could not be saved is saved next time.
+  void save();
+  void save_phase(Phase phase);
+  [[nodiscard]] std::vector<oplog::Timestamp> checkpointed() const {
+    Lock lock(state_m_);
+    return checkpointed_;
+  }
+
+ private:
+  CheckpointStore& store_;
+  plan::Frontier& frontier_;
+  std::function<bson::Document()> held_;
+  Mutex save_m_;  // one save at a time: a later cut must not be overtaken by an earlier one
+  std::optional<plan::Cut> pending_ GUARDED_BY(save_m_);
+  bson::Document held_saved_ GUARDED_BY(save_m_);
+  mutable Mutex state_m_;
+  std::vector<oplog::Timestamp> checkpointed_ GUARDED_BY(state_m_);
+};
+
+}  // namespace mongotwin::checkpoint

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// CheckpointStore: one of the five seams: the replication's memory on the target, one document a link in
+// mongotwin.checkpoints. save() merges the given top-level fields into it at once: what belongs together goes into one
+// call. Thread-safe.
+// Fields: phase, source_id, shards, positions, resume, awaited, catalog, listed_up_to, held, created, emptied, saved_at.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/annotations.h"
+#include "mongo/client.h"
+
+namespace mongotwin::checkpoint {
+
+inline constexpr const char* kDatabase = "mongotwin";
+inline constexpr const char* kCollection = "checkpoints";
+
+class CheckpointStore {
+ public:
+  virtual ~CheckpointStore() = default;
+  [[nodiscard]] virtual std::optional<bson::Document> load() = 0;
+  virtual void save(bson::View fields) = 0;
+  virtual void remove() = 0;
+};
+
+class MongoCheckpointStore final : public CheckpointStore {
+ public:
+  MongoCheckpointStore(mongo::Pool& target, std::string link) : pool_(target), link_(std::move(link)) {}
+  [[nodiscard]] std::optional<bson::Document> load() override;
+  void save(bson::View fields) override;
+  void remove() override;
+
+ private:
+  mongo::Pool& pool_;
+  std::string link_;
+};
+
+}  // namespace mongotwin::checkpoint

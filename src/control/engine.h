@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What main() hands to the command line: the conductor and the preflight.
+#pragma once
+
+#include <memory>
+
+#include "cli/engine.h"
+
+namespace mongotwin::control {
+
+[[nodiscard]] std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board);
+[[nodiscard]] std::vector<std::string> check(const options::Options& options);
+
+}  // namespace mongotwin::control

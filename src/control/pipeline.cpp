@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/pipeline.h"
+
+#include <fmt/format.h>
+
+#include "apply/mongo_writer.h"
+#include "source/mongo_oplog.h"
+
+namespace mongotwin::control {
+namespace {
+
+constexpr std::chrono::milliseconds kIdle{200}, kNudgeEvery{100}, kCheckpointEvery{1000};
+constexpr std::size_t kLaneBatchesMax = 4;
+
+std::unique_ptr<journal::Journal> make_journal(std::size_t shards, std::uint64_t bytes, Signal& on_append, std::deque<Signal>& readers) {
+  std::vector<Signal*> on_room;
+  for (auto& signal : readers) on_room.push_back(&signal);
+  return std::make_unique<journal::MemoryJournal>(shards, bytes / shards, on_append, std::move(on_room));
+}
+
+}  // namespace
+
+Pipeline::Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, apply::Holds& holds,
+                   checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, PipelineLimits limits, ErrorFunction on_error)
+    : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), limits_(limits), on_error_(std::move(on_error)),
+      reader_signals_(source.shards().size()), lane_signals_(static_cast<std::size_t>(limits.lanes)),
+      journal_(make_journal(source.shards().size(), limits.memory_bytes / 4, merge_signal_, reader_signals_)), catalog_(std::move(filter)),
+      checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }), merger_(*journal_, source.shards().size()),
+      ddl_queue_(1, SIZE_MAX, &ddl_signal_, nullptr) {}
+
+Pipeline::~Pipeline() {
+  for (auto& worker : workers_) worker.request_stop();
+  for (auto& worker : workers_) worker.join();
+}
+
+void Pipeline::start_reading(const std::vector<oplog::Timestamp>& resume) {
+  for (std::size_t s = 0; s < source_.shards().size(); ++s) {
+    auto& shard = source_.shards()[s];
+    auto& reader = readers_.emplace_back(static_cast<oplog::ShardIndex>(s), std::make_unique<source::MongoOplog>(*shard.pool), *journal_, clock_, waits_.reporter("read." + shard.name));
+    reader.start_at(resume[s]);
+    workers_.emplace_back("read." + shard.name, reader_signals_[s], kIdle, [&reader](std::stop_token stop) { return reader.step(stop); }, on_error_);
+  }
+}
+
+void Pipeline::start_applying(Start start) {
+  assembler_ = std::make_unique<oplog::Assembler>(catalog_, source_.shard_names(), start.listed_up_to);
+  assembler_->restore_awaited(start.awaited);
+  consistent_ = start.consistent;
+  std::vector<plan::LaneQueue*> queues;
+  auto lane_bytes = limits_.memory_bytes / 4 / static_cast<std::size_t>(limits_.lanes);
+  for (std::size_t n = 0; n < lane_signals_.size(); ++n) {
+    auto& queue = lane_queues_.emplace_back(kLaneBatchesMax, lane_bytes, &lane_signals_[n], &merge_signal_);
+    queues.push_back(&queue);
+    auto name = fmt::format("lane.{:02}", n);
+    auto& lane = lanes_.emplace_back(queue, frontier_, lot_, std::make_unique<apply::MongoWriter>(target_.router(), layout_), waits_.reporter(name));
+    workers_.emplace_back(name, lane_signals_[n], kIdle, [&lane](std::stop_token stop) { return lane.step(stop); }, on_error_);
+  }
+  resolver_writer_ = std::make_unique<apply::MongoWriter>(target_.router(), layout_);
+  plan::BarrierWork work;
+  work.start_ddl = [this](auto ddls, auto epoch) { push_ddl({std::move(ddls), epoch, false}); };
+  if (!start.consistent) work.start_consistency = [this](auto epoch) { push_ddl({{}, epoch, true}); };
+  work.has_parked = [this] { return !lot_.empty(); };
+  work.resolve_parked = [this] {
+    lot_.resolve(*resolver_writer_);
+    frontier_.unpark_all();
+  };
+  planner_ = std::make_unique<plan::Planner>(plan::PlannerLimits(), merger_, *assembler_, catalog_, frontier_, queues, std::move(work));
+  planner_->start_at(std::move(start.positions), std::move(start.exact_after));
+  workers_.emplace_back("ddl", ddl_signal_, kIdle, [this](std::stop_token stop) { return ddl_step(stop); }, on_error_);
+  workers_.emplace_back("ckpt", checkpoint_signal_, kCheckpointEvery, [this](std::stop_token) { return checkpoint_step(); }, on_error_);
+  if (source_.shards().size() > 1) workers_.emplace_back("nudge", nudge_signal_, kNudgeEvery, [this](std::stop_token) { return nudge_step(); }, on_error_);
+  workers_.emplace_back("merge", merge_signal_, kIdle, [this](std::stop_token) { return merge_step(); }, on_error_);
+}
+
+Step Pipeline::merge_step() {
+  auto step = planner_->step();
+  if (step == Step::idle) {
+    Lock lock(m_);
+    merger_waits_ = merger_.waits();
+  }
+  return step;
+}
+
+Step Pipeline::nudge_step() {
+  std::vector<plan::Merger::Wait> waiting;
+  {
+    Lock lock(m_);
+    waiting = merger_waits_;
+  }
+  for (const auto& wait : waiting) {
+    if (journal_->read_up_to(wait.shard) >= wait.until) continue;
+    try {
+      nudge(wait);
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      log::debug("nudge", "{}", e.what());  // the shard's reader reports the same trouble
+    }
+  }
+  return Step::idle;
+}
+
+// A shard without writes of its own must not hold back the others: a note moves its clock past that of a shard which
+// is ahead.
+void Pipeline::nudge(const plan::Merger::Wait& wait) {
+  for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) {
+    if (s == wait.shard || journal_->read_up_to(s) < wait.until) continue;
+    auto ahead = source_.shards()[s].pool->acquire();
+    auto idle = source_.shards()[wait.shard].pool->acquire();
+    return source::nudge(ahead, idle);
+  }
+}
+
+Step Pipeline::checkpoint_step() {
+  try {
+    checkpointer_.save();
+    waits_.report("ckpt", {});
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::retry) throw;
+    waits_.report("ckpt", e.what());
+  }
+  return Step::idle;
+}
+
+template <class F>
+void Pipeline::retrying(const char* component, std::stop_token stop, F&& f) {
+  Backoff backoff;
+  while (!stop.stop_requested()) {
+    try {
+      f();
+      waits_.report(component, {});
+      return;
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      waits_.report(component, e.what());
+      if (!sleep_for(stop, backoff.next())) return;
+    }
+  }
+}
+
+void Pipeline::push_ddl(DdlJob job) { TWIN_INVARIANT(ddl_queue_.try_push(job, 0)); }
+
+Step Pipeline::ddl_step(std::stop_token stop) {
+  auto job = ddl_queue_.try_pop();
+  if (!job) return Step::idle;
+  run_ddl(*job, stop);
+  if (stop.stop_requested()) return Step::done;
+  frontier_.part_done(job->epoch);
+  return Step::progress;
+}
+
+void Pipeline::run_ddl(const DdlJob& job, std::stop_token stop) {
+  // The checkpoint just before it: after a crash no earlier operation meets what the DDL has made.
+  retrying("ckpt", stop, [&] { checkpointer_.save(); });
+  if (job.consistency) {
+    retrying("ddl", stop, [&] { ddl_.build_held_unique(); });
+    retrying("ckpt", stop, [&] { checkpointer_.save_phase(checkpoint::Phase::replicating); });
+    if (stop.stop_requested()) return;
+    consistent_ = true;
+    log::info("apply", "the target is consistent");
+    return;
+  }
+  for (const auto& ddl : job.ddls) {
+    bool tolerant = !planner_->exact();
+    retrying("ddl", stop, [&] {
+      log::debug("apply", "{} {} {}", oplog::to_string(ddl->kind), ddl->ns, ddl->to);
+      // A second try may meet what its first one has done.
+      ddl_.apply(*ddl, std::exchange(tolerant, true), consistent_);
+    });
+  }
+  retrying("ddl", stop, [&] { layout_.refresh(); });
+}
+
+void Pipeline::hold(bool on) {
+  if (planner_) planner_->hold(on);
+  merge_signal_.notify();
+}
+
+void Pipeline::stop_after(std::vector<oplog::Timestamp> last) {
+  planner_->stop_after(std::move(last));
+  merge_signal_.notify();
+}
+
+Pipeline::Observed Pipeline::observe() const {
+  Observed o;
+  // From the end to the beginning: positions only grow, so the law holds in what is seen.
+  o.checkpointed = checkpointer_.checkpointed();
+  o.applied = frontier_.applied();
+  if (planner_) o.planned = planner_->planned();
+  auto now = clock_.now();
+  for (std::size_t s = 0; s < readers_.size(); ++s) {
+    o.read.push_back(journal_->read_up_to(static_cast<oplog::ShardIndex>(s)));
+    o.entries_read += readers_[s].entries_read();
+    o.since_contact = std::max(o.since_contact, std::chrono::duration_cast<std::chrono::milliseconds>(now - readers_[s].last_contact()));
+  }
+  o.ops_applied = frontier_.ops_applied();
+  o.by_kind = frontier_.ops_by_kind();
+  return o;
+}
+
+}  // namespace mongotwin::control

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pipeline: wires the stages from the oplogs to the target and owns their threads: read.<shard>, merge, nudge,
+// lane.NN, ddl, ckpt. Reading starts first (a copy may run meanwhile), applying later. The destructor stops
+// everything; what was applied and not yet checkpointed is applied again by the next start.
+// Used by one thread; the observers are thread-safe. What is handed in must outlive it.
+#pragma once
+
+#include <deque>
+#include <exception>
+#include <memory>
+
+#include "apply/ddl_applier.h"
+#include "apply/lane_applier.h"
+#include "checkpoint/checkpoint.h"
+#include "control/wait_board.h"
+#include "journal/memory_journal.h"
+#include "plan/planner.h"
+#include "source/oplog_reader.h"
+
+namespace mongotwin::control {
+
+struct PipelineLimits {
+  int lanes = 8;
+  std::uint64_t memory_bytes = 256'000'000;
+};
+
+class Pipeline {
+ public:
+  using ErrorFunction = std::function<void(std::exception_ptr)>;
+  Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, apply::Holds& holds,
+           checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, PipelineLimits limits, ErrorFunction on_error);
+  ~Pipeline();
+
+  void start_reading(const std::vector<oplog::Timestamp>& resume);
+  struct Start {
+    std::vector<oplog::Timestamp> positions, listed_up_to, exact_after;
+    std::vector<oplog::Assembler::AwaitedCommit> awaited;
+    bool consistent = false;  // unique indexes are in place: a restart, not a first catch-up
+  };
+  [[nodiscard]] oplog::Catalog& catalog() { return catalog_; }  // to be filled before start_applying
+  void start_applying(Start start);
+
+  void hold(bool on);
+  void stop_after(std::vector<oplog::Timestamp> last);
+  [[nodiscard]] bool stopped() const { return planner_ && planner_->stopped(); }
+  [[nodiscard]] bool consistent() const { return consistent_; }
+  void save_checkpoint() { checkpointer_.save(); }
+  void save_phase(checkpoint::Phase phase) { checkpointer_.save_phase(phase); }
+
+  struct Observed {
+    std::vector<oplog::Timestamp> read, planned, applied, checkpointed;
+    std::uint64_t entries_read = 0, ops_applied = 0;
+    std::map<std::string, std::uint64_t> by_kind;
+    std::chrono::milliseconds since_contact{0};  // of the shard that was silent longest
+  };
+  [[nodiscard]] Observed observe() const;
+
+ private:
+  struct DdlJob {
+    std::vector<std::shared_ptr<const oplog::Ddl>> ddls;
+    std::uint64_t epoch = 0;
+    bool consistency = false;
+  };
+  [[nodiscard]] Step merge_step();
+  [[nodiscard]] Step ddl_step(std::stop_token stop);
+  [[nodiscard]] Step nudge_step();
+  [[nodiscard]] Step checkpoint_step();
+  void run_ddl(const DdlJob& job, std::stop_token stop);
+  void nudge(const plan::Merger::Wait& wait);
+  template <class F>
+  void retrying(const char* component, std::stop_token stop, F&& f);
+  void push_ddl(DdlJob job);
+
+  mongo::Cluster& source_;
+  mongo::Cluster& target_;
+  apply::TargetLayout& layout_;
+  apply::DdlApplier& ddl_;
+  WaitBoard& waits_;
+  const PipelineLimits limits_;
+  ErrorFunction on_error_;
+  SystemClock clock_;
+
+  Signal merge_signal_, ddl_signal_, nudge_signal_, checkpoint_signal_;
+  std::deque<Signal> reader_signals_, lane_signals_;
+  std::unique_ptr<journal::Journal> journal_;
+  oplog::Catalog catalog_;
+  plan::Frontier frontier_{merge_signal_};
+  checkpoint::Checkpointer checkpointer_;
+  plan::Merger merger_;
+  std::unique_ptr<oplog::Assembler> assembler_;
+  apply::ParkingLot lot_;
+  std::unique_ptr<apply::TargetWriter> resolver_writer_;
+  std::deque<plan::LaneQueue> lane_queues_;  // pushed by merge, popped by its lane; full: merge is idle
+  std::deque<apply::LaneApplier> lanes_;
+  std::unique_ptr<plan::Planner> planner_;
+  std::deque<source::OplogReader> readers_;
+  BoundedQueue<DdlJob> ddl_queue_;           // pushed by merge, popped by ddl; holds at most one job
+  std::atomic<bool> consistent_{false};
+
+  mutable Mutex m_;
+  std::vector<plan::Merger::Wait> merger_waits_ GUARDED_BY(m_);
+  std::deque<Worker> workers_;  // last: their destructors join before anything above goes
+};
+
+}  // namespace mongotwin::control

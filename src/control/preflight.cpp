@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/preflight.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <strings.h>
+
+#include <algorithm>
+#include <set>
+
+#include "apply/layout.h"
+#include "control/rights.h"
+#include "mongo/cursor.h"
+#include "source/mongo_oplog.h"
+
+namespace mongotwin::control {
+namespace {
+
+constexpr std::size_t kNamedMax = 5;
+constexpr std::int64_t kShortOplogSeconds = 3600;
+constexpr std::size_t kShardedNamespaceMax = 235;  // bytes; the server's limit for sharded collections
+
+std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credentials>& c) {
+  if (!c) return {};
+  return mongo::Credentials{c->user, c->password, c->auth_source};
+}
+
+struct Namespaces {
+  std::set<std::string> databases, collections;
+};
+
+Namespaces list_namespaces(mongo::Cluster& cluster, const oplog::NamespaceFilter& filter) {
+  Namespaces out;
+  auto client = cluster.router().acquire();
+  auto reply = client.run("admin", bson::Builder().int32("listDatabases", 1).boolean("nameOnly", true).finish());
+  for (const auto& e : reply.view().fields("databases")) {
+    auto database = std::string(e.fields().string("name").value_or(""));
+    if (oplog::NamespaceFilter::is_internal_database(database)) continue;
+    out.databases.insert(database);
+    for (const auto& doc : mongo::fetch_all(client, database, bson::Builder().int32("listCollections", 1).boolean("nameOnly", true).finish())) {
+      auto name = std::string(doc.view().string("name").value_or(""));
+      auto ns = database + "." + name;
+      if (name != "system.views" && name != "system.profile" && filter.includes(ns)) out.collections.insert(ns);
+    }
+  }
+  return out;
+}
+
+std::string some_of(const std::vector<std::string>& names) {
+  std::vector<std::string> first(names.begin(), names.begin() + static_cast<long>(std::min(names.size(), kNamedMax)));
+  auto text = fmt::format("{}", fmt::join(first, ", "));
+  if (names.size() > kNamedMax) text += fmt::format(" and {} more", names.size() - kNamedMax);
+  return text;
+}
+
+void check_versions(Pair& pair) {
+  for (auto* cluster : {pair.source.get(), pair.target.get()}) {
+    pair.lines.push_back(fmt::format("{}: {}, MongoDB {} (feature compatibility {}), {}: {}", cluster->label(), cluster->redacted_uri(), cluster->version(), cluster->feature_version(),
+                                     cluster->sharded() ? "shards" : "replica set", fmt::join(cluster->shard_names(), ", ")));
+    if (cluster->major() < 5 && !cluster->version().starts_with("4.4"))
+      throw Error(Remedy::fix_config, fmt::format("{}: MongoDB {} is too old", cluster->label(), cluster->version()), "mongotwin needs 4.4 or later");
+  }
+  if (pair.target->major() < pair.source->major())
+    pair.warnings.push_back(fmt::format("the target (MongoDB {}) is older than the source ({}): what it does not know yet will stop the replication", pair.target->version(), pair.source->version()));
+}
+
+void check_oplogs(Pair& pair) {
+  for (auto& shard : pair.source->shards()) {
+    auto client = shard.pool->acquire();
+    auto window = source::oplog_window(client);
+    pair.lines.push_back(fmt::format("source shard {}: the oplog holds the last {} h {} min", shard.name, window.seconds() / 3600, window.seconds() / 60 % 60));
+  }
+}
+
+void check_names(Pair& pair, const Namespaces& source, const Namespaces& target) {
+  std::set<std::string> wanted;
+  for (const auto& ns : source.collections) wanted.insert(ns.substr(0, ns.find('.')));
+  for (const auto& database : wanted)
+    for (const auto& other : target.databases)
+      if (database != other && strcasecmp(database.c_str(), other.c_str()) == 0)
+        throw Error(Remedy::fix_config, fmt::format("target: the database {} can't be created: {} is there, which differs only by case", database, other), fmt::format("drop {} on the target or exclude {} here", other, database));
+  if (!pair.target->sharded() || !pair.source->sharded()) return;
+  apply::TargetLayout layout(pair.source->router(), true);
+  layout.refresh();
+  for (const auto& ns : source.collections)
+    if (ns.size() > kShardedNamespaceMax && !layout.shard_key(ns).empty())
+      throw Error(Remedy::fix_config, fmt::format("target: the name {}… has {} bytes; a sharded collection's may have {}", ns.substr(0, 60), ns.size(), kShardedNamespaceMax), "exclude the collection or rename it on the source");
+}
+
+void check_checkpoint(Pair& pair) {
+  const auto& c = *pair.checkpoint;
+  constexpr auto kAgain = "drop the document of this link in mongotwin.checkpoints on the target to copy again";
+  if (c.source_id != pair.source->id())
+    throw Error(Remedy::fix_config, "target: its checkpoint belongs to another source cluster", fmt::format("use another `link` name, or {}", kAgain));
+  if (c.namespaces != pair.namespaces)
+    throw Error(Remedy::fix_config, fmt::format("the configured namespaces ({}) are not those that the link was started with ({})", pair.namespaces, c.namespaces), fmt::format("put them back, or {}", kAgain));
+  if (c.shards != pair.source->shard_names())
+    throw Error(Remedy::fix_config, fmt::format("source: its shards are now {}, the link was started with {}", fmt::join(pair.source->shard_names(), ", "), fmt::join(c.shards, ", ")), kAgain);
+  if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finished) return;
+  for (std::size_t s = 0; s < c.resume.size(); ++s) {
+    try {
+      source::MongoOplog(*pair.source->shards()[s].pool).open(c.resume[s]);
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw Error(Remedy::fix_config, e.what(), e.hint());
+    }
+  }
+}
+
+void check_target(Pair& pair, const options::Options& options, const Namespaces& source, const Namespaces& target) {
+  apply::TargetLayout layout(pair.target->router(), pair.target->sharded());
+  layout.refresh();
+  auto client = pair.target->router().acquire();
+  std::vector<std::string> in_the_way;
+  for (const auto& ns : target.collections) {
+    auto find = bson::Builder().string("find", ns.substr(ns.find('.') + 1)).int32("limit", 1).boolean("singleBatch", true).finish();
+    bool empty = !layout.shard_key(ns).empty() && mongo::fetch_all(client, ns.substr(0, ns.find('.')), find).empty();
+    if (empty) pair.sharded_beforehand.push_back(ns);
+    else if (options.on_existing_target == options::OnExisting::refuse) in_the_way.push_back(ns);
+    else if (source.collections.contains(ns)) pair.existing.push_back(ns);
+    else pair.warnings.push_back(fmt::format("{} is only on the target; it stays there", ns));
+  }
+  if (!in_the_way.empty())
+    throw Error(Remedy::fix_config, fmt::format("target: it is not empty: {} {} there already", some_of(in_the_way), in_the_way.size() == 1 ? "is" : "are"),
+                "drop what is there, exclude it, or set on_existing_target: drop to have it replaced");
+}
+
+}  // namespace
+
+Pair preflight(const options::Options& options) {
+  Pair pair;
+  const auto& rules = options.namespaces;
+  pair.filter = rules.databases.empty() ? oplog::NamespaceFilter(rules.include, rules.exclude) : oplog::NamespaceFilter::of_databases(rules.databases);
+  pair.namespaces = fmt::format("databases [{}] include [{}] exclude [{}]", fmt::join(rules.databases, " "), fmt::join(rules.include, " "), fmt::join(rules.exclude, " "));
+  pair.source = mongo::Cluster::connect("source", options.source_uri, to_mongo(options.source_shard_credentials));
+  pair.target = mongo::Cluster::connect("target", options.target_uri, to_mongo(options.target_shard_credentials));
+  try {
+    if (pair.source->same_servers(*pair.target)) throw Error(Remedy::fix_config, "source and target are the same cluster", "give two different clusters");
+    check_versions(pair);
+    check_rights(*pair.source, *pair.target);
+    check_oplogs(pair);
+    auto source = list_namespaces(*pair.source, pair.filter);
+    auto target = list_namespaces(*pair.target, pair.filter);
+    pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
+    check_names(pair, source, target);
+    if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {
+      pair.checkpoint = checkpoint::Checkpoint::parse(*document);
+      check_checkpoint(pair);
+      pair.lines.push_back(fmt::format("the link \"{}\" was started before: phase {}", options.link, checkpoint::to_string(pair.checkpoint->phase)));
+    } else {
+      check_target(pair, options, source, target);
+    }
+  } catch (const mongo::CommandError& e) {
+    throw Error(Remedy::fix_config, e.what(), e.hint());
+  }
+  for (const auto& warning : pair.warnings) pair.lines.push_back("warning: " + warning);
+  return pair;
+}
+
+}  // namespace mongotwin::control

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Preflight: connects to both clusters and finds out whether they can be a pair. Reads only: whatever it says, nothing
+// was changed on either cluster. Throws Error(fix_config) with one sentence and a hint.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "checkpoint/checkpoint.h"
+#include "mongo/cluster.h"
+#include "oplog/namespace_filter.h"
+#include "options/options.h"
+
+namespace mongotwin::control {
+
+struct Pair {
+  std::unique_ptr<mongo::Cluster> source, target;
+  oplog::NamespaceFilter filter;
+  std::string namespaces;                            // the filter as text, to tell a changed configuration
+  std::optional<checkpoint::Checkpoint> checkpoint;  // of an earlier run of this link
+  std::vector<std::string> existing;                 // included namespaces that are on the target, for a first run
+  std::vector<std::string> sharded_beforehand;       // of these, empty sharded collections: they stay
+  std::vector<std::string> warnings;
+  std::vector<std::string> lines;                    // what was found, for `check`
+};
+
+[[nodiscard]] Pair preflight(const options::Options& options);
+
+}  // namespace mongotwin::control

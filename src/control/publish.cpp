@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the Replicator shows itself: the status snapshot.
+#include "control/replicator.h"
+
+namespace mongotwin::control {
+
+using status::State;
+
+namespace {
+
+constexpr std::chrono::seconds kRateWindow{5};
+constexpr std::chrono::milliseconds kFreshContact{2000};
+
+status::ClusterInfo info_of(const mongo::Cluster& cluster) {
+  return {cluster.redacted_uri(), cluster.sharded() ? "sharded" : "replica set", cluster.version(), cluster.shard_names()};
+}
+
+oplog::Timestamp at(const std::vector<oplog::Timestamp>& list, std::size_t n) { return n < list.size() ? list[n] : oplog::Timestamp(); }
+
+std::optional<status::Failure> failure_of(std::exception_ptr error) {
+  if (!error) return {};
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    return status::Failure{redact(e.what()), redact(e.hint()), to_string(e.remedy())};
+  } catch (const std::exception& e) {
+    return status::Failure{redact(e.what()), "start mongotwin again: it goes on from the checkpoint", to_string(Remedy::pause)};
+  }
+}
+
+}  // namespace
+
+double Replicator::rate(std::uint64_t applied) {
+  auto now = clock_.now();
+  samples_.emplace_back(now, applied);
+  while (samples_.size() > 2 && now - samples_.front().first > kRateWindow) samples_.pop_front();
+  auto seconds = std::chrono::duration<double>(now - samples_.front().first).count();
+  return seconds > 0 ? static_cast<double>(applied - samples_.front().second) / seconds : 0;
+}
+
+// What every shard has been applied up to is the lag, unless all that was read is applied and the reader is in touch:
+// then the source was only idle.
+void Replicator::fill_positions(status::Status& status) {
+  auto observed = pipeline_ ? std::optional(pipeline_->observe()) : last_observed_;
+  if (!observed || !pair_) return;
+  auto names = pair_->source->shard_names();
+  bool behind = observed->since_contact > kFreshContact;
+  std::int64_t oldest_ms = INT64_MAX;
+  for (std::size_t s = 0; s < names.size(); ++s) {
+    status::ShardPositions p{at(observed->read, s), at(observed->planned, s), at(observed->applied, s), at(observed->checkpointed, s)};
+    status.positions[names[s]] = p;
+    behind |= p.applied < p.read;
+    oldest_ms = std::min(oldest_ms, static_cast<std::int64_t>(p.applied.t) * 1000);
+  }
+  status.ops.read = observed->entries_read;
+  status.ops.applied = observed->ops_applied;
+  status.ops.by_kind = observed->by_kind;
+  bool applying = status.state == State::catching_up || status.state == State::replicating || status.state == State::paused || status.state == State::finishing;
+  if (!applying || observed->applied.empty()) return;
+  status.ops.per_second = rate(observed->ops_applied);
+  auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall().time_since_epoch()).count();
+  status.lag_ms = behind ? std::max<std::int64_t>(0, now_ms - oldest_ms) : observed->since_contact.count();
+}
+
+void Replicator::publish() {
+  status::Status status;
+  status.link = options_.link;
+  {
+    Lock lock(m_);
+    status.state = paused_ && (state_ == State::replicating || state_ == State::catching_up) ? State::paused : state_;
+    status.detail = detail_;
+    if (pair_) {
+      status.source = info_of(*pair_->source);
+      status.target = info_of(*pair_->target);
+      status.warnings = pair_->warnings;
+    }
+    if (copy_) status.copy = copy_->progress();
+    fill_positions(status);
+    status.error = failure_of(error_);
+  }
+  for (const auto& held : holds_.ttls()) status.warnings.push_back("held back until finish: expiry of index " + held.name + " on " + held.ns);
+  for (auto& reason : waits_.reasons()) status.warnings.push_back(std::move(reason));
+  board_.set(std::move(status));
+}
+
+}  // namespace mongotwin::control

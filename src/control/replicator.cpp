@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/replicator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "source/mongo_oplog.h"
+
+namespace mongotwin::control {
+
+using checkpoint::Phase;
+using status::State;
+
+namespace {
+constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100};
+}
+
+std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board) { return std::make_unique<Replicator>(options, board); }
+
+std::vector<std::string> check(const options::Options& options) {
+  mongo::Driver driver;
+  auto lines = preflight(options).lines;
+  lines.emplace_back("ready to run");
+  return lines;
+}
+
+Replicator::~Replicator() {
+  Lock lock(m_);
+  pipeline_.reset();
+  copy_.reset();
+}
+
+void Replicator::run(std::stop_token stop) {
+  publish();
+  std::stop_source drive_stop;
+  std::stop_callback forward(stop, [&] {
+    drive_stop.request_stop();
+    drive_signal_.notify();
+  });
+  std::jthread driver([this, token = drive_stop.get_token()] {
+    name_this_thread("drive");
+    try {
+      drive(token);
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  });
+  Signal tick;
+  for (;;) {
+    publish();
+    {
+      Lock lock(m_);
+      // What is wrong before anything was changed ends the program; later the state stays to be seen until the stop.
+      if (error_ && !connected_) break;
+    }
+    if (stop.stop_requested()) break;
+    tick.wait(stop, kPublishEvery);
+  }
+  drive_stop.request_stop();
+  drive_signal_.notify();
+  driver.join();
+  std::unique_ptr<Pipeline> pipeline;
+  std::exception_ptr error;
+  {
+    Lock lock(m_);
+    pipeline = std::move(pipeline_);
+    error = error_;
+  }
+  if (pipeline && !error) {
+    try {
+      pipeline->save_checkpoint();
+    } catch (const Error& e) {
+      log::warn("control", "the last checkpoint could not be saved, the one before it stands: {}", e.what());
+    }
+  }
+  pipeline.reset();
+  publish();
+  if (error) std::rethrow_exception(error);
+}
+
+void Replicator::drive(std::stop_token stop) {
+  connect();
+  if (stop.stop_requested()) return;
+  if (saved_.phase == Phase::finished) {
+    set_state(State::finished, "the link was finished; remove its document in mongotwin.checkpoints on the target to start anew");
+    return;
+  }
+  if (!pair_->checkpoint || saved_.phase == Phase::copying) copy(stop);
+  if (stop.stop_requested()) return;
+  follow(stop);
+}
+
+void Replicator::connect() {
+  auto pair = preflight(options_);
+  for (const auto& line : pair.lines) log::info("control", "{}", line);
+  Lock lock(m_);
+  pair_ = std::move(pair);
+  layout_ = std::make_unique<apply::TargetLayout>(pair_->target->router(), pair_->target->sharded());
+  store_ = std::make_unique<checkpoint::MongoCheckpointStore>(pair_->target->router(), options_.link);
+  ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_);
+  if (pair_->checkpoint) saved_ = *pair_->checkpoint;
+  connected_ = true;
+}
+
+template <class F>
+void Replicator::retrying(std::stop_token stop, F&& f) {
+  Backoff backoff;
+  while (!stop.stop_requested()) {
+    try {
+      f();
+      waits_.report("control", {});
+      return;
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      waits_.report("control", e.what());
+      if (!sleep_for(stop, backoff.next())) return;
+    }
+  }
+}
+
+void Replicator::make_pipeline() {
+  PipelineLimits limits{options_.lanes, options_.memory_limit_bytes};
+  auto pipeline = std::make_unique<Pipeline>(*pair_->source, *pair_->target, *layout_, *ddl_, holds_, *store_, pair_->filter, waits_, limits, [this](std::exception_ptr e) { fail(e); });
+  Lock lock(m_);
+  pipeline_ = std::move(pipeline);
+}
+
+Replicator::Positions Replicator::newest_positions(std::stop_token stop) {
+  Positions out;
+  retrying(stop, [&] {
+    out.clear();
+    for (auto& shard : pair_->source->shards()) {
+      auto client = shard.pool->acquire();
+      out.push_back(source::newest_position(client));
+    }
+  });
+  return out;
+}
+
+void Replicator::copy(std::stop_token stop) {
+  set_state(State::copying, "reading the source's catalog");
+  if (pair_->checkpoint) log::warn("copy", "an earlier copy was interrupted: starting again from zero");
+  auto leftovers = saved_.created;
+  auto to_empty = saved_.emptied;
+  if (!pair_->checkpoint) {
+    leftovers = pair_->existing;
+    to_empty.clear();
+    saved_.emptied = pair_->sharded_beforehand;
+  }
+  saved_.phase = Phase::copying;
+  saved_.source_id = pair_->source->id();
+  saved_.namespaces = pair_->namespaces;
+  saved_.shards = pair_->source->shard_names();
+  saved_.positions.clear();
+  saved_.resume.clear();
+  saved_.awaited.clear();
+  retrying(stop, [&] {
+    saved_.positions.clear();
+    saved_.resume.clear();
+    for (auto& shard : pair_->source->shards()) {
+      auto client = shard.pool->acquire();
+      auto start = source::start_position(client);
+      saved_.positions.push_back(start.frontier);
+      saved_.resume.push_back(start.resume);
+    }
+  });
+  source::SourceCatalog catalog;
+  retrying(stop, [&] { catalog = source::read_catalog(*pair_->source, stop); });
+  if (stop.stop_requested()) return;
+  saved_.listed_up_to = catalog.listed_up_to;
+  for (const auto& c : catalog.collections)
+    if (pair_->filter.includes(c.ns)) saved_.created.push_back(apply::user_namespace(c.ns));
+  for (const auto& v : catalog.views)
+    if (pair_->filter.includes(v.ns)) saved_.created.push_back(v.ns);
+  std::sort(saved_.created.begin(), saved_.created.end());
+  saved_.created.erase(std::unique(saved_.created.begin(), saved_.created.end()), saved_.created.end());
+  std::erase_if(saved_.created, [&](const auto& ns) { return std::find(saved_.emptied.begin(), saved_.emptied.end(), ns) != saved_.emptied.end(); });
+  holds_.load(bson::View());
+  retrying(stop, [&] { store_->save(saved_.to_fields()); });
+  clear_target(leftovers, to_empty, stop);
+
+  make_pipeline();
+  copy::InitialCopy* copy = nullptr;
+  {
+    Lock lock(m_);
+    for (const auto& listed : catalog.listed) pipeline_->catalog().add(listed);
+    for (const auto& view : catalog.views) pipeline_->catalog().add_view(view.ns, view.definition);
+    pipeline_->start_reading(saved_.resume);
+    copy::CopyLimits limits;
+    limits.copiers = options_.copiers;
+    copy_ = std::make_unique<copy::InitialCopy>(*pair_->source, *pair_->target, *layout_, *ddl_, limits, waits_.reporter("copy"));
+    copy = copy_.get();
+  }
+  set_state(State::copying);
+  log::info("copy", "copying {} collections", catalog.collections.size());
+  copy->run(catalog, pair_->filter, stop);
+  if (stop.stop_requested()) return;
+  log::info("copy", "copied {} documents", copy->progress().documents_done);
+
+  saved_.phase = Phase::catching_up;
+  {
+    Lock lock(m_);
+    saved_.catalog = pipeline_->catalog().to_document();
+  }
+  saved_.held = holds_.to_document();
+  saved_.created.clear();
+  retrying(stop, [&] { store_->save(saved_.to_fields()); });
+}
+
+// Leaves nothing of an earlier try, or of what the user wants replaced.
+void Replicator::clear_target(const std::vector<std::string>& drop, const std::vector<std::string>& empty, std::stop_token stop) {
+  for (const auto& ns : drop) {
+    log::info("copy", "target: dropping {}", ns);
+    retrying(stop, [&] { ddl_->apply({oplog::DdlKind::drop, ns, {}, false, {}, {}}, true, false); });
+  }
+  for (const auto& ns : empty) {
+    log::info("copy", "target: emptying {}", ns);
+    auto command = bson::Builder();
+    command.string("delete", ns.substr(ns.find('.') + 1)).open_array("deletes").open_document("0").open_document("q").close().int32("limit", 0).close().close();
+    command.open_document("writeConcern").string("w", "majority").close();
+    auto document = command.finish();
+    retrying(stop, [&] { pair_->target->patient().acquire().run(ns.substr(0, ns.find('.')), document); });
+  }
+}
+
+void Replicator::follow(std::stop_token stop) {
+  set_state(State::catching_up);
+  bool restarted = [&] {
+    Lock lock(m_);
+    return pipeline_ == nullptr;
+  }();
+  if (restarted) {
+    holds_.load(saved_.held);
+    make_pipeline();
+    Lock lock(m_);
+    pipeline_->catalog().load(saved_.catalog);
+    pipeline_->start_reading(saved_.resume);
+  }
+  retrying(stop, [&] { layout_->refresh(); });
+  // Up to here the target may already be newer than the operations: copied later, or applied before a crash.
+  auto exact_after = newest_positions(stop);
+  if (stop.stop_requested()) return;
+  Pipeline* pipeline = nullptr;
+  {
+    Lock lock(m_);
+    pipeline_->start_applying({saved_.positions, saved_.listed_up_to, exact_after, saved_.awaited, saved_.phase == Phase::replicating});
+    pipeline_->hold(paused_);
+    pipeline = pipeline_.get();
+  }
+  bool caught_up = false;
+  while (!stop.stop_requested() && !finish_requested_) {
+    auto observed = pipeline->observe();
+    bool past = observed.applied.size() == exact_after.size();
+    for (std::size_t s = 0; past && s < exact_after.size(); ++s) past = observed.applied[s] >= exact_after[s];
+    if (!caught_up && past && pipeline->consistent()) {
+      caught_up = true;
+      set_state(State::replicating);
+      log::info("control", "caught up: replicating");
+    }
+    {
+      Lock lock(m_);
+      if (error_) return;
+    }
+    drive_signal_.wait(stop, kLookEvery);
+  }
+  if (!stop.stop_requested()) finish_link(stop);
+}
+
+void Replicator::finish_link(std::stop_token stop) {
+  set_state(State::finishing, "applying what the source has now");
+  Pipeline* pipeline = nullptr;
+  {
+    Lock lock(m_);
+    paused_ = false;
+    pipeline = pipeline_.get();
+  }
+  pipeline->hold(false);
+  pipeline->stop_after(newest_positions(stop));
+  while (!pipeline->stopped()) {
+    if (stop.stop_requested()) return;
+    {
+      Lock lock(m_);
+      if (error_) return;
+    }
+    drive_signal_.wait(stop, kLookEvery);
+  }
+  set_state(State::finishing, "restoring what was held back on the target");
+  retrying(stop, [&] { ddl_->restore_held(); });
+  retrying(stop, [&] { pipeline->save_phase(Phase::finished); });
+  if (stop.stop_requested()) return;
+  std::unique_ptr<Pipeline> done;
+  {
+    Lock lock(m_);
+    last_observed_ = pipeline_->observe();
+    done = std::move(pipeline_);
+  }
+  done.reset();
+  set_state(State::finished);
+  log::info("control", "finished: the target stands on its own");
+}
+
+void Replicator::pause() {
+  Lock lock(m_);
+  if (!pipeline_ || (state_ != State::replicating && state_ != State::catching_up))
+    throw Error(Remedy::pause, fmt::format("can't pause while {}", status::to_string(state_)), "wait until it is catching_up or replicating");
+  paused_ = true;
+  pipeline_->hold(true);
+  log::info("control", "paused by request");
+}
+
+void Replicator::resume() {
+  Lock lock(m_);
+  if (!paused_) return;
+  paused_ = false;
+  if (pipeline_) pipeline_->hold(false);
+  log::info("control", "resumed by request");
+}
+
+void Replicator::finish() {
+  Lock lock(m_);
+  if (state_ == State::finishing || state_ == State::finished) return;
+  if (state_ != State::replicating && state_ != State::catching_up)
+    throw Error(Remedy::pause, fmt::format("can't finish while {}", status::to_string(state_)), "wait until the copy has ended; to give it up, stop mongotwin and drop the target's collections");
+  finish_requested_ = true;
+  drive_signal_.notify();
+  log::info("control", "finishing by request");
+}
+
+void Replicator::set_state(State state, std::string detail) {
+  Lock lock(m_);
+  if (error_) return;
+  if (state_ != state) log::info("control", "state: {}", status::to_string(state));
+  state_ = state;
+  detail_ = std::move(detail);
+}
+
+void Replicator::fail(std::exception_ptr error) {
+  {
+    Lock lock(m_);
+    if (error_) return;
+    error_ = error;
+    state_ = State::failed;
+  }
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    log::error("control", "stopped: {}{}{}", e.what(), e.hint().empty() ? "" : "; ", e.hint());
+  } catch (const std::exception& e) {
+    log::error("control", "stopped: {}", e.what());
+  }
+  drive_signal_.notify();
+}
+
+}  // namespace mongotwin::control

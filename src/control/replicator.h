@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replicator: the conductor. It decides what phase comes next and wires the stages together; the work is in their
+// folders. Two threads: `drive` walks through the phases, the one in run() publishes the status and waits for a stop.
+// Commands may come from any thread. The StatusBoard must outlive it.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "control/engine.h"
+#include "control/pipeline.h"
+#include "control/preflight.h"
+#include "copy/initial_copy.h"
+
+namespace mongotwin::control {
+
+class Replicator final : public cli::Engine {
+ public:
+  Replicator(options::Options options, status::StatusBoard& board) : options_(std::move(options)), board_(board) {}
+  ~Replicator() override;
+
+  void run(std::stop_token stop) override;
+  void pause() override;
+  void resume() override;
+  void finish() override;
+
+ private:
+  using Positions = std::vector<oplog::Timestamp>;
+  void drive(std::stop_token stop);
+  void connect();
+  void copy(std::stop_token stop);
+  void follow(std::stop_token stop);
+  void finish_link(std::stop_token stop);
+  void clear_target(const std::vector<std::string>& drop, const std::vector<std::string>& empty, std::stop_token stop);
+  void make_pipeline();
+  [[nodiscard]] Positions newest_positions(std::stop_token stop);
+  template <class F>
+  void retrying(std::stop_token stop, F&& f);
+
+  void set_state(status::State state, std::string detail = {});
+  void fail(std::exception_ptr error);
+  void publish();
+  void fill_positions(status::Status& status);
+  [[nodiscard]] double rate(std::uint64_t applied);
+
+  const options::Options options_;
+  status::StatusBoard& board_;
+  mongo::Driver driver_;
+  SystemClock clock_;
+  WaitBoard waits_;
+
+  // Set by drive while it is alone, then only read; run() looks at them under m_.
+  std::optional<Pair> pair_;
+  std::unique_ptr<apply::TargetLayout> layout_;
+  std::unique_ptr<checkpoint::MongoCheckpointStore> store_;
+  apply::Holds holds_;
+  std::unique_ptr<apply::DdlApplier> ddl_;
+  checkpoint::Checkpoint saved_;
+
+  Signal drive_signal_;
+  mutable Mutex m_;
+  std::unique_ptr<copy::InitialCopy> copy_ GUARDED_BY(m_);
+  std::unique_ptr<Pipeline> pipeline_ GUARDED_BY(m_);
+  status::State state_ GUARDED_BY(m_) = status::State::starting;
+  std::string detail_ GUARDED_BY(m_);
+  bool paused_ GUARDED_BY(m_) = false;
+  std::exception_ptr error_ GUARDED_BY(m_);
+  bool connected_ GUARDED_BY(m_) = false;
+  std::optional<Pipeline::Observed> last_observed_ GUARDED_BY(m_);
+  std::atomic<bool> finish_requested_{false};
+  std::deque<std::pair<Clock::Steady, std::uint64_t>> samples_;  // of operations applied; run() only
+};
+
+}  // namespace mongotwin::control

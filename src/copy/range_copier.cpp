@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "copy/range_copier.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/backoff.h"
+#include "base/log.h"
+#include "base/worker.h"
+#include "apply/lane_applier.h"
+#include "mongo/cursor.h"
+#include "oplog/delta.h"
+
+namespace mongotwin::copy {
+namespace {
+
+namespace code = mongo::code;
+
+constexpr std::uint64_t kBatchBytes = 2u << 20;
+constexpr int kUuidParameterSince = 6;  // find takes collectionUUID since 6.0
+
+struct Count {
+  std::uint64_t documents = 0;
+  std::vector<bson::View> literal;  // to be written by a pipeline, see insert_needs_literal
+};
+
+Count look_through(bson::View documents) {
+  Count c;
+  for (const auto& e : documents) {
+    ++c.documents;
+    auto doc = *e.document();
+    if (oplog::insert_needs_literal(doc)) c.literal.push_back(doc);
+  }
+  return c;
+}
+
+bson::Document without(bson::View documents, const std::vector<bson::View>& left_out) {
+  bson::Builder b;
+  int n = 0;
+  for (const auto& e : documents)
+    if (std::none_of(left_out.begin(), left_out.end(), [&](const auto& v) { return v.data() == e.document()->data(); })) b.value(std::to_string(n++), e);
+  return b.finish();
+}
+
+void append_write_options(bson::Builder& b) {
+  b.boolean("bypassDocumentValidation", true).open_document("writeConcern").string("w", "majority").close();
+}
+
+}  // namespace
+
+void RangeCopier::copy(const Range& range, CollectionCopy& collection, std::stop_token stop) {
+  auto dot = collection.from.ns.find('.');
+  place_ = {collection.from.ns.substr(0, dot), collection.from.ns.substr(dot + 1), collection.from.uuid};
+  repeated_ = false;
+  Backoff backoff;
+  bool waited = false;
+  while (!stop.stop_requested() && !collection.gone) {
+    try {
+      bool whole = copy_once(range, collection, stop);
+      if (waited) report_({});
+      if (whole) return;
+    } catch (const mongo::CommandError& e) {
+      repeated_ = true;
+      if (e.code() == code::kNamespaceNotFound || e.code() == code::kCollectionUuidMismatch) {
+        if (!follow(e)) collection.gone = true;
+        continue;
+      }
+      if (e.remedy() != Remedy::retry) throw;
+      report_(e.what());
+      waited = true;
+      if (!sleep_for(stop, backoff.next())) return;
+    }
+  }
+}
+
+bson::Document RangeCopier::find_command(const Range& range, std::int64_t batch_size) const {
+  bson::Builder b;
+  // By UUID a rename does not matter; a mongos knows names only and checks the UUID.
+  if (source_.sharded()) b.string("find", place_.name);
+  else b.uuid("find", place_.uuid.view());
+  if (range.natural) b.open_document("hint").int32("$natural", 1).close();
+  else b.open_document("hint").int32("_id", 1).close();
+  if (range.min) b.document("min", *range.min);
+  if (range.max) b.document("max", *range.max);
+  b.int64("batchSize", batch_size).boolean("noCursorTimeout", true);
+  if (source_.sharded() && source_.major() >= kUuidParameterSince) b.uuid("collectionUUID", place_.uuid.view());
+  b.open_document("readConcern").string("level", "majority").close();
+  return b.finish();
+}
+
+bool RangeCopier::copy_once(const Range& range, CollectionCopy& collection, std::stop_token stop) {
+  auto average = collection.estimate.documents ? collection.estimate.bytes / collection.estimate.documents : 1024;
+  auto batch_size = static_cast<std::int64_t>(std::clamp<std::uint64_t>(kBatchBytes / std::max<std::uint64_t>(average, 16), 1, 50'000));
+  std::uint64_t documents = 0, bytes = 0;
+  try {
+    mongo::Cursor cursor(reader_, place_.database, find_command(range, batch_size));
+    while (auto batch = cursor.next({}, batch_size)) {
+      if (stop.stop_requested()) return false;
+      if (batch->empty()) continue;
+      auto before = collection.documents.load();
+      write(batch->array, collection, range.natural, stop);
+      documents += collection.documents - before;
+      bytes += batch->array.size();
+      collection.bytes += batch->array.size();
+    }
+  } catch (const mongo::CommandError&) {
+    collection.documents -= documents;  // the range starts again
+    collection.bytes -= bytes;
+    throw;
+  }
+  return !stop.stop_requested();
+}
+
+// Finds the collection again after its name or UUID changed: false if it is gone.
+bool RangeCopier::follow(const mongo::CommandError& mismatch) {
+  if (auto actual = mismatch.reply()["actualCollection"].string()) {
+    place_.name = *actual;
+    return true;
+  }
+  if (!source_.sharded()) return false;
+  // movePrimary and resharding give the same name another UUID. If it was dropped and created again instead, the
+  // catch-up drops whatever is copied now and replays the new one.
+  auto filter = bson::Builder().int32("listCollections", 1).open_document("filter").string("name", place_.name).close().finish();
+  for (const auto& doc : mongo::fetch_all(reader_, place_.database, filter))
+    if (auto uuid = oplog::Uuid::from(doc.view().fields("info")["uuid"]); uuid && *uuid != place_.uuid) {
+      place_.uuid = *uuid;
+      return true;
+    }
+  return false;
+}
+
+void RangeCopier::write(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop) {
+  auto count = look_through(documents);
+  if (count.literal.empty()) {
+    insert(documents, collection, ordered, stop);
+  } else {
+    auto rest = without(documents, count.literal);
+    if (!rest.empty()) insert(rest, collection, ordered, stop);
+    insert_literally(count.literal, collection);
+  }
+  collection.documents += count.documents;
+}
+
+void RangeCopier::insert(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop) {
+  auto dot = collection.target_ns.find('.');
+  bson::Builder b;
+  b.reserve(documents.size() + 256);
+  b.string("insert", collection.target_ns.substr(dot + 1)).array("documents", documents).boolean("ordered", ordered);
+  append_write_options(b);
+  auto command = b.finish();
+  Backoff backoff;
+  while (!stop.stop_requested()) {
+    try {
+      check_duplicates(writer_.run(collection.target_ns.substr(0, dot), command), collection);
+      return;
+    } catch (const mongo::CommandError& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      repeated_ = true;
+      report_(e.what());
+      if (!sleep_for(stop, backoff.next())) return;
+    }
+  }
+}
+
+void RangeCopier::insert_literally(const std::vector<bson::View>& documents, CollectionCopy& collection) {
+  auto dot = collection.target_ns.find('.');
+  for (const auto& doc : documents) {
+    bson::Builder b;
+    b.string("update", collection.target_ns.substr(dot + 1)).open_array("updates").open_document("0");
+    b.document("q", apply::key_query(layout_.shard_key(collection.target_ns), doc)).open_array("u").open_document("0").open_document("$replaceWith").document("$literal", doc).close().close().close().boolean("upsert", true).close().close();
+    append_write_options(b);
+    check_duplicates(writer_.run(collection.target_ns.substr(0, dot), b.finish()), collection);
+  }
+}
+
+void RangeCopier::check_duplicates(const bson::Document& reply, CollectionCopy& collection) {
+  for (const auto& e : reply.view().fields("writeErrors")) {
+    auto error = e.fields();
+    auto error_code = static_cast<int>(error.integer("code").value_or(0));
+    auto value = error.fields("keyValue");
+    bool on_id = error_code == code::kDuplicateKey && !value.empty() && value.begin()->key() == "_id";
+    if (mongo::is_transient(error_code))
+      throw mongo::CommandError(Remedy::retry, error_code, true, fmt::format("target: {}: {}", collection.target_ns, error.string("errmsg").value_or("")));
+    if (!on_id)
+      throw Error(Remedy::pause, fmt::format("target: {}: a document is refused: {} (code {})", collection.target_ns, error.string("errmsg").value_or(""), error_code),
+                  "the target can't hold what the source has; change the target or exclude the namespace");
+    if (repeated_ || collection.from.shards.size() < 2) continue;
+    // Two documents of one _id may live on different shards of the source: they can't be told apart by a twin.
+    auto find = bson::Builder().string("find", place_.name).document("filter", bson::Builder().value("_id", value["_id"]).finish()).int32("limit", 2).finish();
+    if (mongo::fetch_all(reader_, place_.database, find).size() > 1)
+      throw Error(Remedy::pause, fmt::format("source: {} has two documents with _id {} on different shards", collection.from.ns, bson::to_json(value["_id"])), "remove one of them, then start again");
+  }
+}
+
+}  // namespace mongotwin::copy

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// RangeCopier: copies one range: batches of raw BSON from the source's cursor go as they are into inserts on the
+// target. A range that is interrupted is read again from its start; documents that are there already stay, since the
+// catch-up replays everything that happened since the copy began. Follows its collection through renames, movePrimary
+// and resharding. Owned by one thread (copy.NN); what is handed in must outlive it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "apply/layout.h"
+#include "copy/ranges.h"
+
+namespace mongotwin::copy {
+
+// What a copier needs to know of its collection, and counts of it. Counters may be read from any thread.
+struct CollectionCopy {
+  source::SourceCollection from;
+  std::string target_ns;
+  Size estimate;
+  std::atomic<std::uint64_t> documents{0}, bytes{0};
+  std::atomic<std::size_t> ranges_left{0};
+  std::atomic<bool> gone{false};  // dropped on the source meanwhile: the catch-up drops it on the target
+  std::atomic<bool> done{false};
+};
+
+class RangeCopier {
+ public:
+  using WaitReport = std::function<void(const std::string& reason)>;
+  RangeCopier(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report)
+      : source_(source), target_(target), layout_(layout), report_(std::move(report)), reader_(source.router().acquire()), writer_(target.router().acquire()) {}
+  // Returns when the range is whole on the target, the collection is gone, or a stop is requested.
+  void copy(const Range& range, CollectionCopy& collection, std::stop_token stop);
+
+ private:
+  struct Place {  // where the collection is read, under its present name
+    std::string database, name;
+    oplog::Uuid uuid;
+  };
+  bool copy_once(const Range& range, CollectionCopy& collection, std::stop_token stop);
+  [[nodiscard]] bson::Document find_command(const Range& range, std::int64_t batch_size) const;
+  bool follow(const mongo::CommandError& mismatch);
+  void write(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop);
+  void insert(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop);
+  void insert_literally(const std::vector<bson::View>& documents, CollectionCopy& collection);
+  void check_duplicates(const bson::Document& reply, CollectionCopy& collection);
+
+  mongo::Cluster& source_;
+  mongo::Cluster& target_;
+  const apply::TargetLayout& layout_;
+  WaitReport report_;
+  mongo::Client reader_, writer_;
+  Place place_;
+  bool repeated_ = false;  // some of the range may be on the target already
+};
+
+}  // namespace mongotwin::copy

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mongo/cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "mongo/cursor.h"
+
+namespace mongotwin::mongo {
+namespace {
+
+bson::Document command(const char* name) { return bson::Builder().int32(name, 1).finish(); }
+
+// Trouble at the start is an answer to the operator's configuration, not a reason to wait.
+[[noreturn]] void as_config_error(const CommandError& e, const std::string& uri) {
+  throw Error(Remedy::fix_config, fmt::format("{} ({})", e.what(), redact(uri)), e.hint());
+}
+
+std::string set_id_of(Client& client) {
+  auto reply = client.run("admin", command("replSetGetConfig"));
+  auto settings = reply.view().fields("config").fields("settings");
+  auto id = settings["replicaSetId"];
+  return id ? bson::to_json(id) : std::string();
+}
+
+}  // namespace
+
+std::unique_ptr<Cluster> Cluster::connect(const std::string& label, const std::string& uri, const std::optional<Credentials>& shard_credentials) {
+  auto cluster = std::make_unique<Cluster>();
+  cluster->label_ = label;
+  try {
+    cluster->look_at(uri);
+    cluster->find_shards(cluster->uri_, shard_credentials);
+  } catch (const CommandError& e) {
+    as_config_error(e, uri);
+  }
+  return cluster;
+}
+
+void Cluster::look_at(const std::string& uri) {
+  uri_ = uri;
+  router_ = std::make_unique<Pool>(label_, uri_);
+  std::string set_name;
+  {
+    auto client = router_->acquire();
+    (void)client.select_server();
+    auto hello = client.run("admin", command("hello"));
+    sharded_ = hello.view().string("msg") == "isdbgrid";
+    set_name = hello.view().string("setName").value_or("");
+    if (!sharded_ && set_name.empty())
+      throw Error(Remedy::fix_config, fmt::format("{}: {} is a standalone server, which has no oplog", label_, redact(uri_)), "restart it as a replica set of one member (--replSet, rs.initiate())");
+    auto build = client.run("admin", command("buildInfo"));
+    version_ = build.view().string("version").value_or("?");
+    major_ = std::atoi(version_.c_str());
+  }
+  // A single host without a set name would be talked to directly: it must follow elections instead.
+  if (!sharded_) uri_ = with_default_option(uri_, "replicaSet", set_name);
+  if (uri_ != uri) router_ = std::make_unique<Pool>(label_, uri_);
+  patient_ = std::make_unique<Pool>(label_, uri_, Pool::Limits{std::chrono::seconds(10), std::chrono::hours(48)});
+}
+
+void Cluster::find_shards(const std::string& uri, const std::optional<Credentials>& credentials) {
+  auto client = router_->acquire();
+  if (!sharded_) {
+    auto hello = client.run("admin", command("hello"));
+    if (!fetch_all(client, "admin", bson::Builder().string("find", "system.version").open_document("filter").string("_id", "shardIdentity").close().finish()).empty())
+      throw Error(Remedy::fix_config, fmt::format("{}: {} is one shard of a sharded cluster", label_, redact(uri)), "give the URI of the cluster's mongos");
+    id_ = set_id_of(client);
+    shards_.push_back({std::string(hello.view().string("setName").value_or("")), std::make_unique<Pool>(label_, uri), id_});
+  } else {
+    auto version = fetch_all(client, "config", bson::Builder().string("find", "version").finish());
+    if (!version.empty()) id_ = bson::to_json(version.front()["clusterId"]);
+    auto find = bson::Builder().string("find", "shards").open_document("sort").int32("_id", 1).close().finish();
+    for (const auto& doc : fetch_all(client, "config", find)) {
+      auto name = std::string(doc.view().string("_id").value_or(""));
+      auto host = std::string(doc.view().string("host").value_or(""));
+      shards_.push_back({name, std::make_unique<Pool>(label_ + " shard " + name, shard_uri(uri, host, credentials)), {}});
+    }
+    if (shards_.empty()) throw Error(Remedy::fix_config, fmt::format("{}: the cluster has no shards", label_), "add a shard first");
+    for (auto& shard : shards_) {
+      auto direct = shard.pool->acquire();
+      (void)direct.select_server();
+      shard.set_id = set_id_of(direct);
+    }
+  }
+  auto direct = shards_.front().pool->acquire();
+  auto fcv = direct.run("admin", bson::Builder().int32("getParameter", 1).int32("featureCompatibilityVersion", 1).finish());
+  feature_version_ = fcv.view().fields("featureCompatibilityVersion").string("version").value_or("?");
+}
+
+std::vector<std::string> Cluster::shard_names() const {
+  std::vector<std::string> names;
+  for (const auto& shard : shards_) names.push_back(shard.name);
+  return names;
+}
+
+std::string Cluster::redacted_uri() const { return redact(uri_); }
+
+bool Cluster::same_servers(const Cluster& other) const {
+  if (!id_.empty() && id_ == other.id_) return true;
+  return std::any_of(shards_.begin(), shards_.end(), [&](const Shard& mine) {
+    return std::any_of(other.shards_.begin(), other.shards_.end(), [&](const Shard& theirs) { return !mine.set_id.empty() && mine.set_id == theirs.set_id; });
+  });
+}
+
+}  // namespace mongotwin::mongo

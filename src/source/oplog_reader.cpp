@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "source/oplog_reader.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace mongotwin::source {
+
+bool is_relevant(bson::View entry) {
+  auto op = entry.string("op").value_or("");
+  if (op == "n") return entry.fields("o2")["shardCollection"].type() == bson::Type::String;
+  auto ns = entry.string("ns").value_or("");
+  if (ns.starts_with("admin.")) return ns == "admin.$cmd";  // transactions
+  return !ns.starts_with("config.") && !ns.starts_with("local.") && !ns.starts_with("mongotwin.");
+}
+
+void OplogReader::start_at(oplog::Timestamp position) {
+  start_ = position;
+  open_ = false;
+}
+
+void OplogReader::take(std::vector<bson::Document> entries) {
+  for (auto& entry : entries) {
+    auto ts = entry["ts"].timestamp().value_or(oplog::Timestamp());
+    if (ts <= position_) continue;
+    position_ = ts;
+    ++entries_read_;
+    if (is_relevant(entry)) pending_.push_back({ts, std::move(entry)});
+  }
+  has_pending_ = true;
+  Lock lock(m_);
+  last_contact_ = clock_.now();
+}
+
+Step OplogReader::step(std::stop_token stop) {
+  try {
+    if (has_pending_) {
+      if (!journal_.append(shard_, pending_, position_)) return Step::idle;
+      has_pending_ = false;
+    }
+    if (!open_) {
+      source_->open(std::max(start_, position_));
+      open_ = true;
+    }
+    take(source_->next(kAwaitData));
+    if (troubled_) report_({});
+    troubled_ = false;
+    backoff_.reset();
+    return Step::progress;
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::retry) throw;
+    open_ = false;
+    troubled_ = true;
+    report_(e.what());
+    return sleep_for(stop, backoff_.next()) ? Step::progress : Step::done;
+  }
+}
+
+}  // namespace mongotwin::source
