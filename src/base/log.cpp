@@ -30,6 +30,12 @@ std::string redact(std::string_view text) {
     text.remove_prefix(start);
   }
   out += text;
+  for (std::string_view secret : {"tlsCertificateKeyFilePassword=", "sslClientCertificateKeyPassword=", "AWS_SESSION_TOKEN:"})
+    for (auto at = out.find(secret); at != std::string::npos; at = out.find(secret, at + 1)) {
+      auto start = at + secret.size();
+      auto stop = out.find_first_of("&, \"'\n", start);
+      out.replace(start, stop == std::string::npos ? stop : stop - start, "***");
+    }
   return out;
 }
 

@@ -199,9 +199,12 @@ void Replicator::copy(std::stop_token stop) {
   if (stop.stop_requested()) return;
   log::info("copy", "copied {} documents", copy->progress().documents_done);
 
+  std::vector<copy::InitialCopy::CappedPosition> capped;
+  retrying(stop, [&] { capped = copy->capped_positions(saved_.resume); });
   saved_.phase = Phase::catching_up;
   {
     Lock lock(m_);
+    for (const auto& c : capped) pipeline_->catalog().set_copied_up_to(c.uuid, c.ts);
     saved_.catalog = pipeline_->catalog().to_document();
   }
   saved_.held = holds_.to_document();

@@ -8,6 +8,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
+#include "mongo/cursor.h"
 
 namespace mongotwin::copy {
 
@@ -137,7 +138,7 @@ void InitialCopy::do_task(const Task& task, RangeCopier& copier, std::stop_token
     c = collections_[task.what.collection].get();
   }
   if (task.kind == Task::range) {
-    copier.copy(task.what, *c, stop);
+    copier.copy(task.what, *c, [&](const CollectionCopy& again) { recreate(again, stop); }, stop);
     if (!stop.stop_requested()) finish_range(task.what.collection);
     return;
   }
@@ -145,6 +146,30 @@ void InitialCopy::do_task(const Task& task, RangeCopier& copier, std::stop_token
   c->done = true;
   Lock lock(m_);
   indexes_done_ += c->from.indexes.size();
+}
+
+void InitialCopy::recreate(const CollectionCopy& collection, std::stop_token stop) {
+  log::info("copy", "{}: reading it was interrupted; its order is part of it, so it is copied again from its start", collection.target_ns);
+  retrying(stop, [&] {
+    ddl_.apply({oplog::DdlKind::drop, collection.target_ns, {}, false, {}, {}}, true, false);
+    ddl_.create_collection(collection.target_ns, collection.from.options, true);
+  });
+}
+
+std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume) {
+  std::vector<CappedPosition> out;
+  Lock lock(m_);
+  for (const auto& c : collections_) {
+    if (!c->last) continue;
+    for (auto shard : c->from.shards) {
+      auto client = source_.shards()[shard].pool->acquire();
+      bson::Builder find;
+      find.string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gte", resume[shard]).close().string("op", "i");
+      find.uuid("ui", c->from.uuid.view()).value("o._id", (*c->last)["_id"]).close();
+      for (const auto& entry : mongo::fetch_all(client, "local", find.finish())) out.push_back({c->from.uuid, entry["ts"].timestamp().value_or(oplog::Timestamp())});
+    }
+  }
+  return out;
 }
 
 // The last range of a collection makes room for its indexes.

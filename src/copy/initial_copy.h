@@ -30,6 +30,13 @@ class InitialCopy {
   // Throws the first error of any copier. Returns early, without having finished, on a stop request.
   void run(const source::SourceCatalog& catalog, const oplog::NamespaceFilter& filter, std::stop_token stop);
   [[nodiscard]] status::CopyProgress progress() const;
+  // For capped collections, after run(): when the last document that was copied had been inserted, if that was after
+  // reading began.
+  struct CappedPosition {
+    oplog::Uuid uuid;
+    oplog::Timestamp ts;
+  };
+  [[nodiscard]] std::vector<CappedPosition> capped_positions(const std::vector<oplog::Timestamp>& resume);
 
  private:
   struct Task {
@@ -41,6 +48,7 @@ class InitialCopy {
   void work(std::size_t copier, std::stop_token stop);
   void do_task(const Task& task, RangeCopier& copier, std::stop_token stop);
   void finish_range(std::size_t collection);
+  void recreate(const CollectionCopy& collection, std::stop_token stop);
   std::optional<Task> next_task(std::stop_token stop);
   template <class F>
   void retrying(std::stop_token stop, F&& f);

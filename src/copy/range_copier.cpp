@@ -43,13 +43,19 @@ bson::Document without(bson::View documents, const std::vector<bson::View>& left
   return b.finish();
 }
 
+bson::Document last_id(bson::View documents) {
+  bson::Element last;
+  for (const auto& e : documents) last = e;
+  return bson::Builder().value("_id", last.fields()["_id"]).finish();
+}
+
 void append_write_options(bson::Builder& b) {
   b.boolean("bypassDocumentValidation", true).open_document("writeConcern").string("w", "majority").close();
 }
 
 }  // namespace
 
-void RangeCopier::copy(const Range& range, CollectionCopy& collection, std::stop_token stop) {
+void RangeCopier::copy(const Range& range, CollectionCopy& collection, const Recreate& recreate, std::stop_token stop) {
   auto dot = collection.from.ns.find('.');
   place_ = {collection.from.ns.substr(0, dot), collection.from.ns.substr(dot + 1), collection.from.uuid};
   repeated_ = false;
@@ -57,6 +63,7 @@ void RangeCopier::copy(const Range& range, CollectionCopy& collection, std::stop
   bool waited = false;
   while (!stop.stop_requested() && !collection.gone) {
     try {
+      if (repeated_ && range.natural) recreate(collection);
       bool whole = copy_once(range, collection, stop);
       if (waited) report_({});
       if (whole) return;
@@ -102,6 +109,7 @@ bool RangeCopier::copy_once(const Range& range, CollectionCopy& collection, std:
       write(batch->array, collection, range.natural, stop);
       documents += collection.documents - before;
       bytes += batch->array.size();
+      if (range.natural) collection.last = last_id(batch->array);
       collection.bytes += batch->array.size();
     }
   } catch (const mongo::CommandError&) {

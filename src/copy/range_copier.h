@@ -24,6 +24,7 @@ struct CollectionCopy {
   std::atomic<std::size_t> ranges_left{0};
   std::atomic<bool> gone{false};  // dropped on the source meanwhile: the catch-up drops it on the target
   std::atomic<bool> done{false};
+  std::optional<bson::Document> last;  // capped: {_id: …} of the last document copied; set by its only copier
 };
 
 class RangeCopier {
@@ -31,8 +32,10 @@ class RangeCopier {
   using WaitReport = std::function<void(const std::string& reason)>;
   RangeCopier(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report)
       : source_(source), target_(target), layout_(layout), report_(std::move(report)), reader_(source.router().acquire()), writer_(target.router().acquire()) {}
+  // A range in natural order can't be read again over what is there: `recreate` empties the target's collection.
+  using Recreate = std::function<void(const CollectionCopy&)>;
   // Returns when the range is whole on the target, the collection is gone, or a stop is requested.
-  void copy(const Range& range, CollectionCopy& collection, std::stop_token stop);
+  void copy(const Range& range, CollectionCopy& collection, const Recreate& recreate, std::stop_token stop);
 
  private:
   struct Place {  // where the collection is read, under its present name

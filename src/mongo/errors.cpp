@@ -22,6 +22,7 @@ bool is_transient(int error_code) {
       117,    // ConflictingOperationInProgress
       133,    // FailedToSatisfyReadPreference
       134,    // ReadConcernMajorityNotAvailableYet
+      136,    // CappedPositionLost: the reader was overtaken; a new cursor starts at today's oldest
       150,    // StaleEpoch
       175,    // QueryPlanKilled
       43,     // CursorNotFound

@@ -85,6 +85,7 @@ void Assembler::feed_write(ShardIndex shard, const Entry& entry, Timestamp visib
   if (!collection->replicated) return;
   // The balancer's own copies and clean-ups; the documents' real history is in the owner's oplog.
   if (entry.from_migrate && !collection->take_migrated) return;
+  if (entry.op == EntryOp::insert && entry.ts <= collection->copied_up_to) return;
   Op op{};
   op.kind = entry.op == EntryOp::insert ? OpKind::insert : entry.op == EntryOp::update ? OpKind::update : OpKind::remove;
   op.collection = std::move(collection);

@@ -104,6 +104,16 @@ void Catalog::add_view(const std::string& ns, bson::Document definition) {
   changed_ = true;
 }
 
+void Catalog::set_copied_up_to(const Uuid& uuid, Timestamp ts) {
+  for (const auto& [key, id] : by_uuid_) {
+    if (key.second != uuid) continue;
+    auto info = *logicals_.at(id).info;
+    info.copied_up_to = ts;
+    logicals_.at(id).info = std::make_shared<const Collection>(std::move(info));
+    changed_ = true;
+  }
+}
+
 CollectionRef Catalog::find(ShardIndex shard, const Uuid& uuid) const {
   auto it = by_uuid_.find({shard, uuid});
   return it == by_uuid_.end() ? nullptr : logicals_.at(it->second).info;
@@ -328,7 +338,7 @@ bson::Document Catalog::to_document() const {
   for (const auto& [id, l] : logicals_) {
     b.open_document(std::to_string(n++)).int64("id", static_cast<std::int64_t>(id)).string("ns", l.info->ns);
     b.boolean("replicated", l.info->replicated).boolean("capped", l.info->capped).boolean("simple_collation", l.info->simple_collation);
-    b.boolean("take_migrated", l.info->take_migrated).boolean("internal", l.internal).boolean("replaced", l.replaced);
+    b.boolean("take_migrated", l.info->take_migrated).timestamp("copied_up_to", l.info->copied_up_to).boolean("internal", l.internal).boolean("replaced", l.replaced);
     auto named = by_ns_.find(l.info->ns);
     b.boolean("named", named != by_ns_.end() && named->second == id);
     b.open_array("incarnations");
@@ -359,7 +369,7 @@ void Catalog::load(bson::View document) {
     auto id = static_cast<std::uint64_t>(*v.integer("id"));
     auto& l = logicals_[id];
     l.info = std::make_shared<const Collection>(Collection{id, std::string(*v.string("ns")), v["replicated"].truthy(), v["capped"].truthy(),
-                                                           v["simple_collation"].truthy(), v["take_migrated"].truthy()});
+                                                           v["simple_collation"].truthy(), v["take_migrated"].truthy(), v["copied_up_to"].timestamp().value_or(Timestamp())});
     l.internal = v["internal"].truthy();
     l.replaced = v["replaced"].truthy();
     if (v["named"].truthy()) by_ns_[l.info->ns] = id;

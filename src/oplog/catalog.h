@@ -31,6 +31,8 @@ class Catalog {
   };
   void add(const Listed& listed);
   void add_view(const std::string& ns, bson::Document definition);
+  // A capped collection's copy holds what had been inserted up to `ts`.
+  void set_copied_up_to(const Uuid& uuid, Timestamp ts);
 
   [[nodiscard]] CollectionRef find(ShardIndex shard, const Uuid& uuid) const;
 

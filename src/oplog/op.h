@@ -17,6 +17,9 @@ struct Collection {
   bool capped = false;
   bool simple_collation = true;
   bool take_migrated = false;   // convertToCapped marks real inserts fromMigrate (seen on 6.0)
+  // Capped, after the initial copy: inserts up to here are in the copy or were evicted before it; inserting one of
+  // those again would put it behind newer documents.
+  Timestamp copied_up_to{};
   [[nodiscard]] std::string database() const { return ns.substr(0, ns.find('.')); }
   [[nodiscard]] std::string name() const { return ns.substr(ns.find('.') + 1); }
 };
