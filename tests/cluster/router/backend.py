@@ -28,7 +28,7 @@ class Target:
         self.lock = threading.Lock()
         self.set_seed(seed)
         self.primary = None
-        self.idle = []
+        self.idle = {False: [], True: []}  # by whether the connection is internal
         self.generation = 0
 
     def set_seed(self, seed):
@@ -68,34 +68,40 @@ class Backend:
 
     # ---- one connection
 
-    def connect(self, name):
-        """A new, logged in connection to a shard's primary."""
+    def connect(self, name, internal=False):
+        """A new, logged in connection to a shard's primary. An internal one says that a
+        server speaks: only then is a shard a router itself for what an aggregate reads; it
+        must then always name its read and write concern."""
         target = self.target(name)
         host, port = self.primary_of(target)
         try:
             connection = Connection(host, port)
             if self._password:
                 authenticate(connection, "__system", self._password, "local")
+            if internal:
+                wire = {"minWireVersion": self.max_wire_version, "maxWireVersion": self.max_wire_version}
+                connection.command("admin", {"hello": 1, "internalClient": wire})
         except (OSError, ProtocolError) as error:
             self.lost_primary(name)
             raise Unreachable(name, error) from error
-        connection.generation = target.generation
+        connection.generation, connection.internal = target.generation, internal
         return connection
 
-    def take(self, name):
+    def take(self, name, internal=False):
         """An idle or new connection; give it back with `give` or close it."""
         target = self.target(name)
         with target.lock:
-            if target.idle:
-                return target.idle.pop()
-        return self.connect(name)
+            if target.idle[internal]:
+                return target.idle[internal].pop()
+        return self.connect(name, internal)
 
     def give(self, name, connection):
         target = self._targets.get(name)
         if target is not None:
             with target.lock:
-                if connection.generation == target.generation and len(target.idle) < IDLE_MAX:
-                    target.idle.append(connection)
+                idle = target.idle[connection.internal]
+                if connection.generation == target.generation and len(idle) < IDLE_MAX:
+                    idle.append(connection)
                     return
         connection.close()
 
@@ -145,26 +151,26 @@ class Backend:
     def _drop_idle(target):
         with target.lock:
             target.generation += 1
-            idle, target.idle = target.idle, []
-        for connection in idle:
+            idle, target.idle = target.idle, {False: [], True: []}
+        for connection in idle[False] + idle[True]:
             connection.close()
 
     # ---- calls
 
-    def call(self, name, body, sequences=(), retry=False):
+    def call(self, name, body, sequences=(), retry=False, internal=False):
         """The raw reply of one shard. With `retry` (reads, retryable writes) a lost
         connection or primary is survived; else Unreachable."""
-        return self.call_many([(name, body, sequences)], retry)[0]
+        return self.call_many([(name, body, sequences)], retry, internal)[0]
 
-    def call_many(self, requests, retry=False):
+    def call_many(self, requests, retry=False, internal=False):
         """The raw replies to (shard, body, sequences), in order, all under way at once."""
-        replies = self._attempt(requests)
+        replies = self._attempt(requests, internal)
         for attempt in range(RETRIES):
             lost = [i for i, reply in enumerate(replies) if isinstance(reply, Unreachable)]
             if not lost or not retry:
                 break
             time.sleep(0.05 * attempt)
-            for i, reply in zip(lost, self._attempt([requests[i] for i in lost])):
+            for i, reply in zip(lost, self._attempt([requests[i] for i in lost], internal)):
                 replies[i] = reply
         for reply in replies:
             if isinstance(reply, Exception):
@@ -194,18 +200,18 @@ class Backend:
             documents += cursor["nextBatch"]
         return documents
 
-    def _attempt(self, requests):
+    def _attempt(self, requests, internal=False):
         taken = []
         for name, body, sequences in requests:
-            taken.append(self._send(name, body, sequences))
+            taken.append(self._send(name, body, sequences, internal))
         return [
             self._receive(name, connection) if not isinstance(connection, Exception) else connection
             for (name, _, _), connection in zip(requests, taken)
         ]
 
-    def _send(self, name, body, sequences):
+    def _send(self, name, body, sequences, internal):
         try:
-            connection = self.take(name)
+            connection = self.take(name, internal)
         except CommandError as error:
             return error
         try:

@@ -66,7 +66,7 @@ class Router:
 
     # ---- calls
 
-    def run_on(self, request, parts, retry=None):
+    def run_on(self, request, parts, retry=None, internal=False):
         """Raw replies of (shard, content, sequences), in parallel. Does not judge them."""
         if retry is None:
             retry = request.is_retryable_write
@@ -77,7 +77,7 @@ class Router:
         time_element = self.clock.element
         framed = [(s, scan.frame(content + time_element), q) for s, content, q in parts]
         try:
-            replies = self.backend.call_many(framed, retry)
+            replies = self.backend.call_many(framed, retry, internal)
         except Unreachable as lost:
             raise self.lost(request, lost) from lost
         if transaction:

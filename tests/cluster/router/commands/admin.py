@@ -104,7 +104,7 @@ def server_status(router, request):
 
 def conn_pool_stats(router, request):
     names = router.backend.shard_names()
-    idle = {name: len(router.backend.target(name).idle) for name in names}
+    idle = {name: sum(map(len, router.backend.target(name).idle.values())) for name in names}
     return {"totalAvailable": sum(idle.values()), "pools": idle, "ok": 1.0}
 
 
