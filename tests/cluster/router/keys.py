@@ -9,7 +9,7 @@ Both work on bytes, so nothing is lost by decoding.
 import hashlib
 import math
 import struct
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from bson.decimal128 import Decimal128
 
@@ -128,7 +128,7 @@ def _hash_document(digest, buffer, at):
 
 
 def _as_long(kind, plain):
-    """A number squashed to 64 bits as hashed indexes do (truncated, kept in range)."""
+    """A number squashed to 64 bits as hashed indexes do (whole, kept in range)."""
     if isinstance(plain, int):
         return plain
     if plain != plain:
@@ -139,7 +139,7 @@ def _as_long(kind, plain):
         return _LONG_MIN if plain < -(2.0**63) or math.isinf(plain) else int(plain)
     if plain.is_infinite():
         return _LONG_MAX if plain > 0 else _LONG_MIN
-    whole = int(plain)
+    whole = int(plain.to_integral_value(ROUND_HALF_EVEN))  # a double is cut, a decimal rounded
     return max(_LONG_MIN, min(_LONG_MAX, whole))
 
 

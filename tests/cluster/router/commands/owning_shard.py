@@ -17,6 +17,7 @@ from ..errors import CommandError, Stale, raise_for
 from ..transactions import Transaction, send_end
 
 _ATTEMPTS = 10
+WOULD_CHANGE_OWNING_SHARD = 283
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +103,14 @@ def _run_again(router, inner, request, item):
         content = inner.content({"update": request.collection})
         content += router.versions(database, route, shard)
         reply = router.run_on(inner, [(shard, content, [("updates", item)])])[0]
-        raise_for(reply)
+        try:
+            raise_for(reply)
+        except CommandError as error:
+            if error.code != WOULD_CHANGE_OWNING_SHARD:
+                raise
+            return _replace(router, inner, request.collection, error.reply)
         decoded = scan.decode(reply)
         errors = decoded.get("writeErrors", ())
-        if errors and errors[0].get("code") == 283:
-            return _replace(router, inner, request.collection, errors[0])
         if errors:
             raise CommandError(errors[0]["code"], errors[0].get("errmsg", ""))
         if decoded.get("n"):
