@@ -104,41 +104,31 @@ bson::Document Client::run(const std::string& database, bson::View command) {
   return doc;
 }
 
-bson::Document Client::run_on(std::uint32_t server_id, const std::string& database, bson::View command) {
-  auto reply = std::make_shared<Reply>();
-  bson_t cmd;
-  command.borrow(&cmd);
-  bson_error_t error{};
-  bool ok = mongoc_client_command_simple_with_server_id(client_, database.c_str(), &cmd, nullptr, server_id, &reply->bson, &error);
-  auto doc = to_document(std::move(reply));
-  if (!ok) throw_error(label(), command, error, doc);
-  throw_on_write_concern_error(label(), command, doc);
-  return doc;
-}
-
-namespace {
-
-struct Session {
+struct SessionHandle {
   mongoc_client_session_t* session = nullptr;
   bson_t opts = BSON_INITIALIZER;
-  Session(mongoc_client_t* client, const std::string& label) {
+  SessionHandle(mongoc_client_t* client, const std::string& label) {
     bson_error_t error{};
     session = mongoc_client_start_session(client, nullptr, &error);
     if (!session) throw CommandError(Remedy::retry, 0, true, fmt::format("{}: no session: {}", label, error.message));
     if (!mongoc_client_session_append(session, &opts, &error)) throw CommandError(Remedy::retry, 0, true, fmt::format("{}: no session: {}", label, error.message));
   }
-  ~Session() {
+  SessionHandle(const SessionHandle&) = delete;
+  SessionHandle& operator=(const SessionHandle&) = delete;
+  ~SessionHandle() {
     bson_destroy(&opts);
     if (session) mongoc_client_session_destroy(session);
   }
 };
 
-bson::Document run_in(mongoc_client_t* client, Session& session, const std::string& label, const std::string& database, bson::View command) {
+namespace {
+
+bson::Document run_in(mongoc_client_t* client, const bson_t& opts, const std::string& label, const std::string& database, bson::View command) {
   auto reply = std::make_shared<Reply>();
   bson_t cmd;
   command.borrow(&cmd);
   bson_error_t error{};
-  bool ok = mongoc_client_command_with_opts(client, database.c_str(), &cmd, nullptr, &session.opts, &reply->bson, &error);
+  bool ok = mongoc_client_command_with_opts(client, database.c_str(), &cmd, nullptr, &opts, &reply->bson, &error);
   auto doc = to_document(std::move(reply));
   if (!ok) throw_error(label, command, error, doc);
   throw_on_write_concern_error(label, command, doc);
@@ -156,12 +146,25 @@ void throw_on_write_errors(const std::string& label, bson::View command, const b
 
 }  // namespace
 
+std::shared_ptr<SessionHandle> Client::start_session() { return std::make_shared<SessionHandle>(client_, label()); }
+
+bson::Document Client::run_on(std::uint32_t server_id, SessionHandle& session, const std::string& database, bson::View command) {
+  bson_t opts;
+  bson_copy_to(&session.opts, &opts);
+  BSON_APPEND_INT32(&opts, "serverId", static_cast<std::int32_t>(server_id));
+  struct Destroy {
+    bson_t& b;
+    ~Destroy() { bson_destroy(&b); }
+  } destroy{opts};
+  return run_in(client_, opts, label(), database, command);
+}
+
 bson::Document Client::run_at(bson::View cluster_time, const std::string& database, bson::View command) {
-  Session session(client_, label());
+  SessionHandle session(client_, label());
   bson_t time;
   cluster_time.borrow(&time);
   mongoc_client_session_advance_cluster_time(session.session, &time);
-  return run_in(client_, session, label(), database, command);
+  return run_in(client_, session.opts, label(), database, command);
 }
 
 std::uint32_t Client::select_server(bool for_writes) {
@@ -179,7 +182,7 @@ std::uint32_t Client::select_server(bool for_writes) {
 }
 
 void Client::transaction(const std::vector<Statement>& statements) {
-  Session session(client_, label());
+  SessionHandle session(client_, label());
   bson_error_t error{};
   auto* opts = mongoc_transaction_opts_new();
   auto* majority = mongoc_write_concern_new();
@@ -190,7 +193,7 @@ void Client::transaction(const std::vector<Statement>& statements) {
   mongoc_transaction_opts_destroy(opts);
   if (!started) throw CommandError(Remedy::pause, 0, false, fmt::format("{}: a transaction can't start: {}", label(), error.message));
   try {
-    for (const auto& s : statements) throw_on_write_errors(label(), s.command, run_in(client_, session, label(), s.database, s.command));
+    for (const auto& s : statements) throw_on_write_errors(label(), s.command, run_in(client_, session.opts, label(), s.database, s.command));
   } catch (const CommandError&) {
     mongoc_client_session_abort_transaction(session.session, nullptr);
     throw;

@@ -20,6 +20,7 @@ typedef struct _mongoc_client_pool_t mongoc_client_pool_t;
 namespace mongotwin::mongo {
 
 class Client;
+struct SessionHandle;  // a driver session, client.cpp
 
 // Call once, before the first Pool, and keep until after the last one.
 class Driver {
@@ -66,7 +67,10 @@ class Client {
 
   // Runs on the primary (or on a mongos). ok:0 and write concern errors throw; writeErrors don't.
   bson::Document run(const std::string& database, bson::View command);
-  bson::Document run_on(std::uint32_t server_id, const std::string& database, bson::View command);
+  // On one server and in one session, as the commands of a cursor must be: a server refuses a getMore from another
+  // session than the cursor's (code 50738), and the driver's implicit ones change from command to command.
+  bson::Document run_on(std::uint32_t server_id, SessionHandle& session, const std::string& database, bson::View command);
+  [[nodiscard]] std::shared_ptr<SessionHandle> start_session();
   // As run(), with the cluster time moved forward to `cluster_time` (a $clusterTime document) beforehand.
   bson::Document run_at(bson::View cluster_time, const std::string& database, bson::View command);
   // The server to pin a cursor to.

@@ -6,8 +6,8 @@
 namespace mongotwin::mongo {
 
 Cursor::Cursor(Client& client, std::string database, bson::View command)
-    : client_(client), database_(std::move(database)), server_id_(client.select_server()) {
-  first_ = client_.run_on(server_id_, database_, command);
+    : client_(client), database_(std::move(database)), server_id_(client.select_server()), session_(client.start_session()) {
+  first_ = client_.run_on(server_id_, *session_, database_, command);
   auto cursor = first_["cursor"].document();
   if (!cursor) throw CommandError(Remedy::pause, 0, false, client_.label() + ": a reply without a cursor: " + bson::to_json(first_.view(), 200));
   id_ = cursor->integer("id").value_or(0);
@@ -18,7 +18,7 @@ Cursor::Cursor(Client& client, std::string database, bson::View command)
 Cursor::~Cursor() {
   if (id_ == 0) return;
   try {
-    client_.run_on(server_id_, database_,
+    client_.run_on(server_id_, *session_, database_,
                    bson::Builder().string("killCursors", collection_).open_array("cursors").int64("0", id_).close().finish());
   } catch (const Error& e) {
     log::debug("mongo", "a cursor was left to its time-out: {}", e.what());
@@ -43,7 +43,7 @@ std::optional<Cursor::Batch> Cursor::next(std::optional<std::chrono::millisecond
   if (batch_size > 0) b.int64("batchSize", batch_size);
   if (wait) b.int64("maxTimeMS", wait->count());
   try {
-    return take(client_.run_on(server_id_, database_, b.finish()), "nextBatch");
+    return take(client_.run_on(server_id_, *session_, database_, b.finish()), "nextBatch");
   } catch (const CommandError&) {
     id_ = 0;
     throw;

@@ -33,6 +33,7 @@ class Cursor {
   Client& client_;
   std::string database_, collection_;
   std::uint32_t server_id_;
+  std::shared_ptr<SessionHandle> session_;
   std::int64_t id_ = 0;
   bool first_given_ = false;
   bson::Document first_;
