@@ -81,7 +81,9 @@ def decode(document):
 
 
 def encode(document):
-    return bson.encode(document, codec_options=CODEC)
+    # As a field of another document: on its own, bson.encode() moves _id to the front, which
+    # makes another key of the bounds of {customer_id: 1, _id: 1}.
+    return bson.encode({"": document}, codec_options=CODEC)[6:-1]
 
 
 def encode_elements(document):
