@@ -16,7 +16,7 @@ from random import Random
 from typing import Callable, Iterable, Optional
 
 from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure
 
 from .ddl import Definitions
 from .load import Size
@@ -92,11 +92,9 @@ class Writer:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            self.stop()
-        except PyMongoError:
-            if kind is None:
-                raise
+        self.halt()
+        if kind is None:
+            self.check()
 
     @property
     def total(self) -> int:
@@ -107,12 +105,17 @@ class Writer:
             thread.start()
 
     def stop(self) -> Counter[str]:
-        """Returns what was done, by kind, when the last write has been acknowledged; raises what stopped the writer before."""
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
+        """Returns what was done, by kind, when the last write has been acknowledged; raises what stopped it before."""
+        self.halt()
         self.check()
         return self.done
+
+    def halt(self) -> None:
+        """As stop(), but never raises: for cleaning up."""
+        self._stopped.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
 
     def check(self) -> None:
         """Raises what stopped the writer, if anything did."""

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clusters are started once and shared by all tests; each test gets them empty. A failed test shows mongotwin's log."""
+
+from __future__ import annotations
+
+import pytest
+from cluster import Auth, ReplicaSet, ShardedCluster
+
+from .pair import Pair
+from .twin import BINARY
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without the program there is nothing to test here, and saying so once is enough."""
+    if any("e2e" in item.path.parts for item in items) and not BINARY.exists() and not config.option.collectonly:
+        raise pytest.UsageError(f"{BINARY} is not built: run scripts/build, or set MONGOTWIN to the program")
+
+
+@pytest.fixture(scope="session")
+def base_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("clusters")
+
+
+def _shared(make):
+    """A fixture that starts a cluster when the first test asks for it and stops it after the last one."""
+
+    @pytest.fixture(scope="session")
+    def shared(base_dir):
+        with make(base_dir) as running:
+            yield running
+
+    return shared
+
+
+source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base))
+target_set = _shared(lambda base: ReplicaSet(name="target", base_dir=base))
+source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2))
+target_sharded = _shared(lambda base: ShardedCluster(name="target", base_dir=base / "target", shards=3))
+secured_source_set = _shared(lambda base: ReplicaSet(name="secured", base_dir=base, auth=Auth("admin", "p@ss:w/rd%1")))
+secured_target_set = _shared(lambda base: ReplicaSet(name="vault", base_dir=base, auth=Auth("admin", "an0ther?s3cret")))
+
+
+@pytest.fixture
+def make_pair(tmp_path):
+    """make_pair(source, target): both emptied now, and whatever runs between them ended with the test."""
+    pairs = []
+
+    def make(source, target):
+        pair = Pair(source, target, tmp_path)
+        pairs.append(pair)
+        pair.empty()
+        return pair
+
+    yield make
+    for pair in pairs:
+        pair.close()
+
+
+@pytest.fixture
+def replica_sets(make_pair, source_set, target_set):
+    return make_pair(source_set, target_set)
+
+
+@pytest.fixture
+def sharded_clusters(make_pair, source_sharded, target_sharded):
+    return make_pair(source_sharded, target_sharded)
+
+
+@pytest.fixture
+def sharded_to_set(make_pair, source_sharded, target_set):
+    return make_pair(source_sharded, target_set)
+
+
+@pytest.fixture
+def set_to_sharded(make_pair, source_set, target_sharded):
+    return make_pair(source_set, target_sharded)
+
+
+@pytest.fixture
+def secured_sets(make_pair, secured_source_set, secured_target_set):
+    return make_pair(secured_source_set, secured_target_set)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.when != "call" or not report.failed:
+        return
+    for value in getattr(item, "funcargs", {}).values():
+        if isinstance(value, Pair):
+            report.sections += [(f"mongotwin {twin.config_path}", twin.log_tail()) for twin in value.twins]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+
+import pytest
+from e2e.twin import mongotwin
+
+
+def test_pause_holds_the_target_still(replica_sets):
+    replica_sets.load()
+    twin = replica_sets.twin().start()
+    twin.wait_for_state("replicating")
+    writer = replica_sets.write()
+    twin.wait_for_applied(100)
+    twin.pause()
+    before = _digests(replica_sets)
+    writer.wait_for(400)
+    assert _digests(replica_sets) == before
+    assert twin.state == "paused"
+    twin.resume()
+    replica_sets.finish_and_compare(twin, writer)
+
+
+def _digests(pair):
+    return {name: pair.target_client[name].command("dbHash")["md5"] for name in ("shop", "crm", "logs")}
+
+
+def test_paused_survives_a_restart_of_nothing(replica_sets):
+    """Stopped while paused and started again, it loses nothing."""
+    replica_sets.load()
+    twin = replica_sets.twin().start()
+    twin.wait_for_state("replicating")
+    writer = replica_sets.write()
+    twin.pause()
+    writer.wait_for(200)
+    assert twin.stop() == 0
+    twin.start()
+    if twin.wait_for_state("replicating", "paused")["state"] == "paused":
+        twin.resume()
+    replica_sets.finish_and_compare(twin, writer)
+
+
+def test_commands_do_what_the_api_does(replica_sets):
+    replica_sets.load(1000)
+    twin = replica_sets.twin().start()
+    twin.wait_for_state("replicating")
+    for name, state in (("pause", "paused"), ("resume", "replicating"), ("finish", "finished")):
+        ran = mongotwin(name, "--api", twin.api)
+        assert ran.returncode == 0, ran.stderr
+        twin.wait_for_state(state)
+    shown = mongotwin("status", "--api", twin.api, "--json")
+    assert json.loads(shown.stdout)["state"] == "finished"
+    assert "finished" in mongotwin("status", "--api", twin.api).stdout
+    replica_sets.assert_identical()
+
+
+def test_senseless_command_is_refused_with_a_reason(replica_sets):
+    replica_sets.load(1000)
+    twin = replica_sets.twin().start()
+    twin.wait_for_state("replicating")
+    twin.finish()
+    with pytest.raises(RuntimeError, match="refused"):
+        twin.command("resume")
+    assert twin.state == "finished"
+
+
+def test_nobody_answers(tmp_path):
+    ran = mongotwin("status", "--api", "127.0.0.1:1")
+    assert ran.returncode == 1
+    assert "127.0.0.1:1" in ran.stderr
