@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pymongo
+from pymongo.errors import OperationFailure
 
 from .auth import make_keyfile
 from .binaries import find_mongod, find_mongos
@@ -21,6 +22,8 @@ from .router.wire import ask
 _TESTS = Path(__file__).resolve().parents[1]
 # Quick where a production cluster is patient; a test's own set_parameters win.
 _SHARD_PARAMETERS = {"orphanCleanupDelaySecs": 1, "reshardingMinimumOperationDurationMillis": 1000}
+
+_BALANCER_INTERRUPTED = 194  # moves are refused for a moment after the config server's election
 
 
 class RouterProcess:
@@ -232,7 +235,16 @@ class ShardedCluster:
         """Move the chunk that holds `find` (a full shard key) or has `bounds` to a shard."""
         what = {"find": dict(find)} if find is not None else {"bounds": list(bounds)}
         target = to if isinstance(to, str) else to.name
-        return self.admin("moveChunk", ns, to=target, _waitForDelete=wait_for_delete, **what)
+
+        def moved():
+            try:
+                return self.admin("moveChunk", ns, to=target, _waitForDelete=wait_for_delete, **what)
+            except OperationFailure as error:
+                if error.code != _BALANCER_INTERRUPTED:
+                    raise
+                return None
+
+        return wait_until(moved, "the config server's balancer has started", 30)
 
     def move_primary(self, database, to):
         return self.admin("movePrimary", database, to=to if isinstance(to, str) else to.name)

@@ -3,7 +3,7 @@
 
 from . import scan
 
-STALE_CODES = {13388, 249, 150, 303, 334, 63}  # the route or the database version is old
+STALE_CODES = {13388, 249, 150, 63, 343}  # the route or database version is old, or being read anew
 NOT_PRIMARY_CODES = {10107, 13435, 11602, 189, 91, 11600, 10058, 13436, 10054}
 HOST_UNREACHABLE = 6
 

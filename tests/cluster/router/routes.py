@@ -7,6 +7,7 @@ version stale (`forget`). Route and Database are immutable; Catalog is thread-sa
 
 import bisect
 import threading
+import time
 
 from bson import ObjectId
 from bson.timestamp import Timestamp
@@ -15,6 +16,7 @@ from . import keys, scan
 from .backend import CONFIG
 from .errors import CommandError
 
+SHARDS_AGE_S_MAX = 1.0
 UNSHARDED = {"t": Timestamp(0, 0), "e": ObjectId("0" * 24), "v": Timestamp(0, 0)}
 IGNORED = {
     "t": Timestamp(2**32 - 1, 2**32 - 1),
@@ -96,6 +98,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._databases = {}
         self._routes = {}
+        self._shards_loaded = float("-inf")
 
     # ---- reading
 
@@ -109,6 +112,8 @@ class Catalog:
             if not found:
                 return None
             known = Database(name, found[0]["primary"], found[0]["version"])
+            if known.primary not in self._backend.shard_names():
+                self.load_shards()
             self._databases[name] = known
         return known
 
@@ -149,7 +154,14 @@ class Catalog:
         """The rows of config.shards; the backend learns them too."""
         rows = self._find("shards", {})
         self._backend.set_shards({row["_id"]: row["host"] for row in rows})
+        self._shards_loaded = time.monotonic()
         return rows
+
+    def shard_names(self):
+        """The names of all shards, as of a second ago at most."""
+        if time.monotonic() - self._shards_loaded > SHARDS_AGE_S_MAX:
+            self.load_shards()
+        return self._backend.shard_names()
 
     # ---- forgetting
 

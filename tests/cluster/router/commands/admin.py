@@ -40,7 +40,7 @@ def abort_transaction(router, request):
 
 def on_all_shards(router, request):
     """The command on every shard; each reply under its shard's name."""
-    shards = router.backend.shard_names()
+    shards = router.catalog.shard_names()
     replies = router.run_on(request, [(s, request.content(), ()) for s in shards], retry=True)
     for reply in replies:
         raise_for(reply)
@@ -103,13 +103,13 @@ def server_status(router, request):
 
 
 def conn_pool_stats(router, request):
-    names = router.backend.shard_names()
+    names = router.catalog.shard_names()
     idle = {name: sum(map(len, router.backend.target(name).idle.values())) for name in names}
     return {"totalAvailable": sum(idle.values()), "pools": idle, "ok": 1.0}
 
 
 def current_op(router, request):
-    shards = [*router.backend.shard_names(), CONFIG]
+    shards = [*router.catalog.shard_names(), CONFIG]
     replies = router.run_on(request, [(s, request.content(), ()) for s in shards], retry=True)
     operations = []
     for shard, reply in zip(shards, replies):

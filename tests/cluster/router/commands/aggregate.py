@@ -200,14 +200,14 @@ def _on_database(router, request):
     if source in _PER_SHARD_SOURCE:
         if any(_name(stage) not in _ONE_BY_ONE for stage in pipeline[1:]):
             raise CommandError(115, f"after {source} only stages on single documents")
-        shards = [*router.backend.shard_names(), CONFIG]
+        shards = [*router.catalog.shard_names(), CONFIG]
         content = request.content()
         cursors = open_cursors(router, request, [(s, content, ()) for s in shards])
         cursor = ClusterCursor(router, f"{name}.$cmd.aggregate", cursors)
         return answer_with(router, cursor, (request.get("cursor") or {}).get("batchSize"))
 
     def attempt(database, _):
-        shard = database.primary if database else router.backend.shard_names()[0]
+        shard = database.primary if database else router.catalog.shard_names()[0]
         reply = router.forward(request, shard, database.element if database else b"")
         return router.cursors.pass_through(shard, reply)
 

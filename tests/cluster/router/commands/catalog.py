@@ -14,7 +14,7 @@ _NOT_SUMMED = {
 
 def list_databases(router, request):
     content = request.content()
-    shards = [*router.backend.shard_names(), CONFIG]
+    shards = [*router.catalog.shard_names(), CONFIG]
     replies = router.run_on(request, [(s, content, ()) for s in shards], retry=True)
     found, name_only = {}, bool(request.get("nameOnly"))
     for shard, reply in zip(shards, replies):
@@ -126,7 +126,7 @@ def validate(router, request):
 
 
 def db_stats(router, request):
-    shards = router.backend.shard_names()
+    shards = router.catalog.shard_names()
     if request.database in ("admin", "config"):
         shards = [CONFIG]
     parts = [(shard, request.content(), ()) for shard in shards]

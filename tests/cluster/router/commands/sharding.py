@@ -46,6 +46,8 @@ def shard_collection(router, request):
     ns = request.get(request.name)
     database, collection = _split_ns(ns)
     options = options_of(request, drop=("key",))
+    if options.get("timeseries"):
+        raise CommandError(115, "the stand-in router does not know sharded time series")
     command = {"_shardsvrCreateCollection": collection, "shardKey": request.get("key"), **options}
     router.on_primary_shard(database, command, ns=ns, create=True)
     router.catalog.forget_database(database)
@@ -62,7 +64,7 @@ def refine_shard_key(router, request):
 def reshard_collection(router, request):
     ns = request.get(request.name)
     options = options_of(request)
-    options.setdefault("numInitialChunks", max(2, 2 * len(router.backend.shard_names())))
+    options.setdefault("numInitialChunks", max(2, 2 * len(router.catalog.shard_names())))
     command = {"_shardsvrReshardCollection": ns, **options}
     return _plain(router.on_primary_shard(_split_ns(ns)[0], command, "admin", ns))
 
@@ -160,7 +162,7 @@ def merge_chunks(router, request):
 def move_chunk(router, request):
     ns, to = request.get(request.name), request.get("to") or request.get("toShard")
     route = _need_route(router, ns)
-    if to not in router.backend.shard_names():
+    if to not in router.catalog.shard_names():
         raise CommandError(70, f"no shard {to}")
     command = {"_configsvrMoveRange": ns, "toShard": to, "forceJumbo": 0}
     if request.name == "moveRange":
