@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/backoff.h"
 #include "mongo/errors.h"
 #include "oplog/delta.h"
 
@@ -73,58 +72,63 @@ void append(std::vector<DocWrite*>& to, const std::vector<DocWrite*>& from) { to
 
 }  // namespace
 
-Step LaneApplier::step(std::stop_token stop) {
-  auto batch = queue_.try_pop();
-  if (!batch) return Step::idle;
-  bool parked = false;
-  for (auto& round : batch->rounds) {
-    parked |= apply_round(round, batch->tolerant, stop);
-    if (stop.stop_requested()) return Step::done;  // not reported as done: a restart goes on from the checkpoint
-  }
-  if (parked) frontier_.part_parked(batch->epoch);
-  else frontier_.part_done(batch->epoch);
+Step LaneApplier::step() {
+  if (not_before_ && clock_.now() < *not_before_) return Step::idle;
+  if (!batch_ && !take_up()) return Step::idle;
+  if (groups_.empty() && next_round_ < batch_->rounds.size()) open_round(batch_->rounds[next_round_++]);
+  if (!groups_.empty()) return write(groups_.front());
+  if (next_round_ == batch_->rounds.size()) close_batch();
   return Step::progress;
 }
 
-bool LaneApplier::apply_round(plan::Round& round, bool tolerant, std::stop_token stop) {
-  bool parked = false;
-  std::vector<std::pair<const oplog::Collection*, Writes>> groups;
-  for (auto& w : round) {
-    if (!lot_.empty() && lot_.follow(w)) {
-      parked = true;
-      continue;
-    }
-    auto it = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == w.collection.get(); });
-    if (it == groups.end()) it = groups.insert(groups.end(), {w.collection.get(), {}});
-    it->second.push_back(&w);
-  }
-  for (auto& [collection, writes] : groups) parked |= with_retry(collection->ns, writes, tolerant, stop);
-  return parked;
+bool LaneApplier::take_up() {
+  batch_ = queue_.try_pop();
+  next_round_ = 0;
+  parked_ = false;
+  return batch_.has_value();
 }
 
-// Returns true if a document was parked.
-bool LaneApplier::with_retry(const std::string& ns, Writes& writes, bool tolerant, std::stop_token stop) {
-  Backoff backoff;
-  bool waited = false;
-  while (!stop.stop_requested()) {
-    try {
-      Writes clashes;
-      if (writes.front()->collection->capped) apply_capped(ns, writes, tolerant);
-      else if (tolerant) clashes = apply_exact(*writer_, ns, writes, false);
-      else apply_fast(ns, writes), clashes = std::move(writes);  // apply_fast leaves the clashes in `writes`
-      if (waited) report_({});
-      for (auto* w : clashes) lot_.park(std::move(*w));
-      return !clashes.empty();
-    } catch (const mongo::CommandError& e) {
-      if (e.remedy() != Remedy::retry) throw;
-      // The command may have taken place: from here on the documents may be newer than the operations.
-      tolerant = true;
-      waited = true;
-      report_(e.what());
-      if (!sleep_for(stop, backoff.next())) break;
+void LaneApplier::open_round(plan::Round& round) {
+  for (auto& w : round) {
+    if (!lot_.empty() && lot_.follow(w)) {
+      parked_ = true;
+      continue;
     }
+    auto it = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.collection == w.collection.get(); });
+    if (it == groups_.end()) it = groups_.insert(groups_.end(), {w.collection.get(), {}, batch_->tolerant});
+    it->writes.push_back(&w);
   }
-  return false;
+}
+
+Step LaneApplier::write(Group& group) {
+  const auto& ns = group.collection->ns;
+  Writes clashes;
+  try {
+    if (group.collection->capped) apply_capped(ns, group.writes, group.tolerant);
+    else if (group.tolerant) clashes = apply_exact(*writer_, ns, group.writes, false);
+    else apply_fast(ns, group.writes), clashes = std::move(group.writes);  // apply_fast leaves the clashes in `writes`
+  } catch (const mongo::CommandError& e) {
+    if (e.remedy() != Remedy::retry) throw;
+    // The command may have taken place: from here on the documents may be newer than the operations.
+    group.tolerant = true;
+    not_before_ = clock_.now() + backoff_.next();
+    report_(e.what());
+    return Step::idle;
+  }
+  if (not_before_) report_({});
+  not_before_.reset();
+  backoff_.reset();
+  for (auto* w : clashes) lot_.park(std::move(*w));
+  parked_ |= !clashes.empty();
+  groups_.pop_front();
+  return Step::progress;
+}
+
+void LaneApplier::close_batch() {
+  auto epoch = batch_->epoch;
+  batch_.reset();
+  if (parked_) frontier_.part_parked(epoch);
+  else frontier_.part_done(epoch);
 }
 
 void LaneApplier::apply_fast(const std::string& ns, Writes& writes) {

@@ -6,41 +6,58 @@
 //          command can't say exactly, for retries after a lost answer, and for a catch-up, where the target may
 //          already be newer than the operations.
 // A document that clashes on a unique index is parked together with all that follows for it, see ParkingLot.
-// Retries for ever on passing trouble. Anything else throws Error(pause) naming namespace and _id.
+// Retries for ever on passing trouble: step() never waits, it comes back to the same documents once the back-off is
+// over. Anything else throws Error(pause) naming namespace and _id.
 // Owned by one thread (lane.NN); what is handed in must outlive it.
 #pragma once
 
-#include <functional>
+#include <deque>
 #include <memory>
-#include <stop_token>
+#include <optional>
 
 #include "apply/parking_lot.h"
 #include "apply/target_writer.h"
+#include "base/backoff.h"
+#include "base/clock.h"
 #include "plan/planner.h"
 
 namespace mongotwin::apply {
 
-// Told while a write waits for passing trouble to end; an empty text when it has ended. Thread-safe.
-using WaitReport = std::function<void(const std::string& reason)>;
-
 class LaneApplier {
  public:
-  LaneApplier(plan::LaneQueue& queue, plan::Frontier& frontier, ParkingLot& lot, std::unique_ptr<TargetWriter> writer, WaitReport report)
-      : queue_(queue), frontier_(frontier), lot_(lot), writer_(std::move(writer)), report_(std::move(report)) {}
-  [[nodiscard]] Step step(std::stop_token stop);
+  LaneApplier(plan::LaneQueue& queue, plan::Frontier& frontier, ParkingLot& lot, std::unique_ptr<TargetWriter> writer, const Clock& clock, WaitReport report)
+      : queue_(queue), frontier_(frontier), lot_(lot), writer_(std::move(writer)), clock_(clock), report_(std::move(report)) {}
+  // Writes one group at most. A batch that a stop cuts short is not reported as done: a restart goes on from the checkpoint.
+  [[nodiscard]] Step step();
 
  private:
   using Writes = std::vector<plan::DocWrite*>;
-  bool apply_round(plan::Round& round, bool tolerant, std::stop_token stop);
+  // One collection's share of a round.
+  struct Group {
+    const oplog::Collection* collection;
+    Writes writes;
+    bool tolerant;
+  };
+  [[nodiscard]] bool take_up();          // the next batch; false if there is none
+  void open_round(plan::Round& round);
+  [[nodiscard]] Step write(Group& group);
+  void close_batch();
   void apply_fast(const std::string& ns, Writes& writes);
   void apply_capped(const std::string& ns, Writes& writes, bool tolerant);
-  bool with_retry(const std::string& ns, Writes& writes, bool tolerant, std::stop_token stop);
 
   plan::LaneQueue& queue_;
   plan::Frontier& frontier_;
   ParkingLot& lot_;
   std::unique_ptr<TargetWriter> writer_;
+  const Clock& clock_;
   WaitReport report_;
+
+  std::optional<plan::LaneBatch> batch_;  // in work
+  std::size_t next_round_ = 0;            // of batch_
+  std::deque<Group> groups_;              // of the round before that, still to be written; they point into batch_
+  bool parked_ = false;                   // a document of batch_ was set aside
+  Backoff backoff_;
+  std::optional<Clock::Steady> not_before_;  // passing trouble: when the front group is tried again
 };
 
 // The exact way for some documents of one collection. Returns those that clash on a unique secondary index.

@@ -82,8 +82,27 @@ bool ParkingLot::follow(DocWrite& write) {
   return true;
 }
 
-void ParkingLot::resolve(TargetWriter& writer) {
+bool ParkingLot::resolve(TargetWriter& writer) {
   Lock lock(m_);
+  if (not_before_ && clock_.now() < *not_before_) return false;
+  try {
+    resolve_all(writer);
+  } catch (const mongo::CommandError& e) {
+    if (e.remedy() != Remedy::retry) throw;
+    not_before_ = clock_.now() + backoff_.next();
+    report_(e.what());
+    return false;
+  }
+  if (not_before_) report_({});
+  not_before_.reset();
+  backoff_.reset();
+  parked_.clear();
+  count_ = 0;
+  return true;
+}
+
+// May break off anywhere and be called again: a state that is there already is not written twice.
+void ParkingLot::resolve_all(TargetWriter& writer) {
   log::debug("apply", "{} documents clashed on unique indexes while lanes ran in parallel; bringing them to their final states", parked_.size());
   for (bool moved = true; moved && !parked_.empty();) {
     moved = false;
@@ -96,8 +115,6 @@ void ParkingLot::resolve(TargetWriter& writer) {
   std::map<std::string, std::vector<const DocWrite*>> rings;
   for (const auto& [key, write] : parked_) rings[write.collection->ns].push_back(&write);
   for (const auto& [ns, ring] : rings) swap_in_transaction(writer, ns, ring);
-  parked_.clear();
-  count_ = 0;
 }
 
 }  // namespace mongotwin::apply

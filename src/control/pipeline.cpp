@@ -52,8 +52,8 @@ void Pipeline::start_applying(Start start) {
     auto& queue = lane_queues_.emplace_back(kLaneBatchesMax, lane_bytes, &lane_signals_[n], &merge_signal_);
     queues.push_back(&queue);
     auto name = fmt::format("lane.{:02}", n);
-    auto& lane = lanes_.emplace_back(queue, frontier_, lot_, std::make_unique<apply::MongoWriter>(target_.router(), layout_), waits_.reporter(name));
-    workers_.emplace_back(name, lane_signals_[n], kIdle, [&lane](std::stop_token stop) { return lane.step(stop); }, on_error_);
+    auto& lane = lanes_.emplace_back(queue, frontier_, lot_, std::make_unique<apply::MongoWriter>(target_.router(), layout_), clock_, waits_.reporter(name));
+    workers_.emplace_back(name, lane_signals_[n], kIdle, [&lane](std::stop_token) { return lane.step(); }, on_error_);
   }
   resolver_writer_ = std::make_unique<apply::MongoWriter>(target_.router(), layout_);
   plan::BarrierWork work;
@@ -61,8 +61,9 @@ void Pipeline::start_applying(Start start) {
   if (!start.consistent) work.start_consistency = [this](auto epoch) { push_ddl({{}, epoch, true}); };
   work.has_parked = [this] { return !lot_.empty(); };
   work.resolve_parked = [this] {
-    lot_.resolve(*resolver_writer_);
+    if (!lot_.resolve(*resolver_writer_)) return false;
     frontier_.unpark_all();
+    return true;
   };
   planner_ = std::make_unique<plan::Planner>(plan::PlannerLimits(), merger_, *assembler_, catalog_, frontier_, queues, std::move(work));
   planner_->start_at(std::move(start.positions), std::move(start.exact_after));

@@ -88,7 +88,7 @@ class Pipeline {
   checkpoint::Checkpointer checkpointer_;
   plan::Merger merger_;
   std::unique_ptr<oplog::Assembler> assembler_;
-  apply::ParkingLot lot_;
+  apply::ParkingLot lot_{clock_, waits_.reporter("merge")};
   std::unique_ptr<apply::TargetWriter> resolver_writer_;
   std::deque<plan::LaneQueue> lane_queues_;  // pushed by merge, popped by its lane; full: merge is idle
   std::deque<apply::LaneApplier> lanes_;

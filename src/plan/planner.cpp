@@ -68,7 +68,7 @@ Planner::Go Planner::gates() {
       return Go::again;
     }
     if (frontier_.active() > 0) return Go::idle;
-    if (parked) work_.resolve_parked();
+    if (parked && !work_.resolve_parked()) return Go::idle;
     barrier_ = false;
     return Go::again;
   }
@@ -78,7 +78,7 @@ Planner::Go Planner::gates() {
 Planner::Go Planner::become_exact() {
   if (open_ops_ > 0) close_epoch(true);
   if (!hand_over() || frontier_.active() > 0) return Go::idle;
-  if (work_.has_parked && work_.has_parked()) work_.resolve_parked();
+  if (work_.has_parked && work_.has_parked() && !work_.resolve_parked()) return Go::idle;
   exact_ = true;
   if (work_.start_consistency) {
     auto epoch = frontier_.open(1, make_cut());

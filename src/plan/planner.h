@@ -33,9 +33,9 @@ struct BarrierWork {
   std::function<void(std::vector<std::shared_ptr<const oplog::Ddl>> ddls, std::uint64_t epoch)> start_ddl;
   // Once, when the first exact position is reached: what had to wait for a consistent target. Ends like start_ddl.
   std::function<void(std::uint64_t epoch)> start_consistency;
-  // Documents that lanes set aside because of a clash on a unique index.
+  // Documents that lanes set aside because of a clash on a unique index. resolve_parked: false to be called again later.
   std::function<bool()> has_parked;
-  std::function<void()> resolve_parked;
+  std::function<bool()> resolve_parked;
 };
 
 class Planner {
