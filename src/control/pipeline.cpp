@@ -181,7 +181,7 @@ void Pipeline::stop_after(std::vector<oplog::Timestamp> last) {
   merge_signal_.notify();
 }
 
-Pipeline::Observed Pipeline::observe() const {
+Pipeline::Observed Pipeline::observe() {
   Observed o;
   // From the end to the beginning: positions only grow, so the law holds in what is seen.
   o.checkpointed = checkpointer_.checkpointed();
@@ -191,6 +191,8 @@ Pipeline::Observed Pipeline::observe() const {
   for (std::size_t s = 0; s < readers_.size(); ++s) {
     o.read.push_back(journal_->read_up_to(static_cast<oplog::ShardIndex>(s)));
     o.entries_read += readers_[s].entries_read();
+    if (s < o.applied.size())
+      if (auto ms = readers_[s].oldest_unapplied_ms(o.applied[s]); ms && (!o.oldest_unapplied_ms || *ms < *o.oldest_unapplied_ms)) o.oldest_unapplied_ms = ms;
     o.since_contact = std::max(o.since_contact, std::chrono::duration_cast<std::chrono::milliseconds>(now - readers_[s].last_contact()));
   }
   o.ops_applied = frontier_.ops_applied();

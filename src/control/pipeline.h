@@ -52,8 +52,9 @@ class Pipeline {
     std::uint64_t entries_read = 0, ops_applied = 0;
     std::map<std::string, std::uint64_t> by_kind;
     std::chrono::milliseconds since_contact{0};  // of the shard that was silent longest
+    std::optional<std::int64_t> oldest_unapplied_ms;  // see OplogReader
   };
-  [[nodiscard]] Observed observe() const;
+  [[nodiscard]] Observed observe();
 
  private:
   struct DdlJob {

@@ -9,7 +9,6 @@ using status::State;
 namespace {
 
 constexpr std::chrono::seconds kRateWindow{5};
-constexpr std::chrono::milliseconds kFreshContact{2000};
 
 status::ClusterInfo info_of(const mongo::Cluster& cluster) {
   return {cluster.redacted_uri(), cluster.sharded() ? "sharded" : "replica set", cluster.version(), cluster.shard_names()};
@@ -38,19 +37,15 @@ double Replicator::rate(std::uint64_t applied) {
   return seconds > 0 ? static_cast<double>(applied - samples_.front().second) / seconds : 0;
 }
 
-// What every shard has been applied up to is the lag, unless all that was read is applied and the reader is in touch:
-// then the source was only idle.
+// The lag is the age of the oldest entry that is not applied yet; when all that was read is applied, it is only as old
+// as the last word from the source.
 void Replicator::fill_positions(status::Status& status) {
   auto observed = pipeline_ ? std::optional(pipeline_->observe()) : last_observed_;
   if (!observed || !pair_) return;
   auto names = pair_->source->shard_names();
-  bool behind = observed->since_contact > kFreshContact;
-  std::int64_t oldest_ms = INT64_MAX;
   for (std::size_t s = 0; s < names.size(); ++s) {
     status::ShardPositions p{at(observed->read, s), at(observed->planned, s), at(observed->applied, s), at(observed->checkpointed, s)};
     status.positions[names[s]] = p;
-    behind |= p.applied < p.read;
-    oldest_ms = std::min(oldest_ms, static_cast<std::int64_t>(p.applied.t) * 1000);
   }
   status.ops.read = observed->entries_read;
   status.ops.applied = observed->ops_applied;
@@ -59,7 +54,8 @@ void Replicator::fill_positions(status::Status& status) {
   if (!applying || observed->applied.empty()) return;
   status.ops.per_second = rate(observed->ops_applied);
   auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall().time_since_epoch()).count();
-  status.lag_ms = behind ? std::max<std::int64_t>(0, now_ms - oldest_ms) : observed->since_contact.count();
+  status.lag_ms = observed->since_contact.count();
+  if (observed->oldest_unapplied_ms) status.lag_ms = std::max(*status.lag_ms, now_ms - *observed->oldest_unapplied_ms);
 }
 
 void Replicator::publish() {

@@ -21,6 +21,7 @@ void OplogReader::start_at(oplog::Timestamp position) {
 }
 
 void OplogReader::take(std::vector<bson::Document> entries) {
+  std::int64_t first_wall_ms = entries.empty() ? 0 : entries.front()["wall"].date_ms().value_or(0);
   for (auto& entry : entries) {
     auto ts = entry["ts"].timestamp().value_or(oplog::Timestamp());
     if (ts <= position_) continue;
@@ -31,6 +32,16 @@ void OplogReader::take(std::vector<bson::Document> entries) {
   has_pending_ = true;
   Lock lock(m_);
   last_contact_ = clock_.now();
+  if (first_wall_ms == 0) return;
+  if (batch_times_.size() < kBatchTimesMax) batch_times_.push_back({position_, first_wall_ms});
+  else batch_times_.back().last = position_;
+}
+
+std::optional<std::int64_t> OplogReader::oldest_unapplied_ms(oplog::Timestamp applied) {
+  Lock lock(m_);
+  while (!batch_times_.empty() && batch_times_.front().last <= applied) batch_times_.pop_front();
+  if (batch_times_.empty()) return {};
+  return batch_times_.front().first_wall_ms;
 }
 
 Step OplogReader::step(std::stop_token stop) {

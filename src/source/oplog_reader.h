@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,6 +30,9 @@ class OplogReader {
   [[nodiscard]] Step step(std::stop_token stop);
 
   [[nodiscard]] std::uint64_t entries_read() const { return entries_read_; }
+  // When the oldest entry that is read but not among those up to `applied` was written on the source, in milliseconds
+  // since 1970 by its own clock; as exact as a batch. Empty when there is none.
+  [[nodiscard]] std::optional<std::int64_t> oldest_unapplied_ms(oplog::Timestamp applied);
   // When the server last answered, whether or not there was news.
   [[nodiscard]] Clock::Steady last_contact() const {
     Lock lock(m_);
@@ -52,6 +56,12 @@ class OplogReader {
   std::atomic<std::uint64_t> entries_read_{0};
   mutable Mutex m_;
   Clock::Steady last_contact_ GUARDED_BY(m_){};
+  struct BatchTime {
+    oplog::Timestamp last;
+    std::int64_t first_wall_ms;
+  };
+  static constexpr std::size_t kBatchTimesMax = 10'000;  // beyond, the oldest ones stand for those after them
+  std::deque<BatchTime> batch_times_ GUARDED_BY(m_);
 };
 
 // Whether an entry can mean anything for the target.
