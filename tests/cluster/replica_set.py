@@ -15,9 +15,11 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from .auth import make_keyfile
 from .binaries import find_mongod
 from .process import Process, free_port, wait_until
-from .router.wire import ask
+from .router.scram import authenticate, keyfile_password
+from .router.wire import Connection, ask
 
-ELECTION_TIMEOUT_MS = 4000
+ELECTION_TIMEOUT_MS = 3000
+_NO_SECONDARY_CAUGHT_UP = 262
 
 
 class Member:
@@ -90,6 +92,11 @@ class Member:
     def is_primary(self):
         answer = self.hello() if self.is_running() else None
         return bool(answer and answer.get("isWritablePrimary"))
+
+    def is_healthy(self):
+        """Whether the member is primary or secondary (not starting or recovering)."""
+        answer = self.hello() or {}
+        return bool(answer.get("isWritablePrimary") or answer.get("secondary"))
 
     def client(self, **options):
         """A client of this member alone (direct connection)."""
@@ -181,7 +188,11 @@ class ReplicaSet:
             list(pool.map(Member.start, [m for m in self.members if not m.is_running()]))
         if not self._initiated:
             self._initiate()
-        self.wait_primary()
+        self._elect_first()
+        wait_until(
+            lambda: all(member.is_healthy() for member in self.members if member.is_running()),
+            f"all members of {self.name} are primary or secondary",
+        )
         if self.auth and not self._initiated:
             self._create_first_user()
         self._initiated = True
@@ -229,20 +240,32 @@ class ReplicaSet:
 
     def step_down(self, seconds=20):
         """Make the primary step down and wait for the next one (with a single member: the
-        same one, elected again); returns the new primary."""
+        same one, elected again); returns the new primary. The old one may be elected again
+        as soon as there is a new one."""
         old = self.wait_primary()
         alone = len(self.members) == 1
         with old.client() as client:
-            command = {"replSetStepDown": seconds, "force": alone}
-            if not alone:
-                command["secondaryCatchUpPeriodSecs"] = 10
-            try:
-                client.admin.command(command)
-            except AutoReconnect:
-                pass  # servers before 4.2 close every connection
-            if alone:
-                client.admin.command("replSetFreeze", 0)
-        return self.wait_primary(other_than=None if alone else old)
+            wait_until(
+                lambda: self._try_step_down(client, seconds, alone), f"{old} steps down", 60
+            )
+            new = None if alone else self.wait_primary(other_than=old)
+            client.admin.command("replSetFreeze", 0)
+        return new or self.wait_primary()
+
+    @staticmethod
+    def _try_step_down(client, seconds, force):
+        command = {"replSetStepDown": seconds, "force": force}
+        if not force:
+            command["secondaryCatchUpPeriodSecs"] = min(10, seconds - 1)
+        try:
+            client.admin.command(command)
+        except AutoReconnect:
+            pass  # servers before 4.2 close every connection
+        except OperationFailure as error:
+            if error.code != _NO_SECONDARY_CAUGHT_UP:
+                raise
+            return False
+        return True
 
     # ---- details
 
@@ -280,6 +303,28 @@ class ReplicaSet:
         answer = ask(first.port, "admin", {"replSetInitiate": config}, timeout=60)
         if not answer.get("ok") and answer.get("codeName") != "AlreadyInitialized":
             raise RuntimeError(f"replSetInitiate of {self.name}: {answer.get('errmsg')}")
+
+    def _elect_first(self):
+        """Wait for a primary, and do not sit out the election's time-out: ask for one."""
+
+        def found():
+            if self.primary() is None:
+                self._ask_as_system({"replSetStepUp": 1})
+            return self.primary()
+
+        wait_until(found, f"{self.name} has a primary", interval=0.1)
+
+    def _ask_as_system(self, command):
+        """A command on the first member as a member itself would send it; errors don't matter."""
+        connection = Connection("127.0.0.1", self.members[0].port, 5.0, 10.0)
+        try:
+            if self.keyfile:
+                authenticate(connection, "__system", keyfile_password(self.keyfile), "local")
+            return connection.command("admin", command)
+        except (OSError, PermissionError):
+            return None
+        finally:
+            connection.close()
 
     def _create_first_user(self):
         """Through the localhost exception, which the first user ends."""

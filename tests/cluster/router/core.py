@@ -64,6 +64,13 @@ class Router:
             return UNSHARDED_ELEMENT + database.element
         return route.element(shard)
 
+    def write_concern(self, request):
+        """The write concern to add to a client's write as a raw element: the cluster's
+        default if the client names none."""
+        if request.transaction or request.has("writeConcern"):
+            return b""
+        return self.catalog.default_write_concern()
+
     # ---- calls
 
     def run_on(self, request, parts, retry=None, internal=False):
@@ -109,7 +116,7 @@ class Router:
             if database is None:
                 raise CommandError(26, f"database {ns.partition('.')[0]} not found")
             extra = self.versions(database, None, database.primary) if not route else b""
-            extra = extra or database.element
+            extra = (extra or database.element) + self.write_concern(request)
             return self.forward(request, database.primary, extra, retry)
 
         return self.routed(request, ns, attempt, create)

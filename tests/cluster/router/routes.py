@@ -17,6 +17,7 @@ from .backend import CONFIG
 from .errors import CommandError
 
 SHARDS_AGE_S_MAX = 1.0
+DEFAULT_CONCERN_AGE_S_MAX = 10.0
 UNSHARDED = {"t": Timestamp(0, 0), "e": ObjectId("0" * 24), "v": Timestamp(0, 0)}
 IGNORED = {
     "t": Timestamp(2**32 - 1, 2**32 - 1),
@@ -99,6 +100,7 @@ class Catalog:
         self._databases = {}
         self._routes = {}
         self._shards_loaded = float("-inf")
+        self._default, self._default_expires = b"", float("-inf")
 
     # ---- reading
 
@@ -162,6 +164,16 @@ class Catalog:
         if time.monotonic() - self._shards_loaded > SHARDS_AGE_S_MAX:
             self.load_shards()
         return self._backend.shard_names()
+
+    def default_write_concern(self):
+        """The cluster's default as a raw element. Shards do not apply it themselves: a
+        write that names none would not be journaled when it is acknowledged."""
+        if time.monotonic() > self._default_expires:
+            reply = self._backend.command(CONFIG, "admin", {"getDefaultRWConcern": 1})
+            concern = reply.get("defaultWriteConcern") or {"w": 1}
+            self._default = scan.encode_elements({"writeConcern": concern})
+            self._default_expires = time.monotonic() + DEFAULT_CONCERN_AGE_S_MAX
+        return self._default
 
     # ---- forgetting
 

@@ -135,6 +135,8 @@ def send_end(router, request, shards, command):
     kept = ("writeConcern", "lsid", "txnNumber", "autocommit", "maxTimeMS", "comment")
     whole = {key: request.get(key) for key in kept if request.has(key)}
     content = scan.encode_elements({**command, **whole, "$db": "admin"})
+    if not request.has("writeConcern"):
+        content += router.catalog.default_write_concern()
     body = scan.frame(content + router.clock.element)
     committing = "abortTransaction" not in command
     try:

@@ -82,7 +82,7 @@ def _whole(router, request, ns, pipeline, database, route, shard):
     content += router.versions(database, route, shard)
     tied = request.transaction is None and any(_name(stage) in _NEEDS_PRIMARY for stage in pipeline)
     if tied:
-        content += _concerns(request)
+        content += _concerns(router, request)
     retry = not _writes(pipeline)
     reply = router.run_on(request, [(shard, content, ())], retry, internal=tied)[0]
     raise_for(reply)
@@ -124,19 +124,19 @@ def _through_union(router, request, ns, pipeline, database):
     union = {"$unionWith": {"coll": ns.partition(".")[2], "pipeline": inside}}
     none = f"{database.name}.{_NO_COLLECTION}"
     content = _content(request, none, [union, *written], ("pipeline", "hint"))
-    content += router.versions(database, None, database.primary) + _concerns(request)
+    content += router.versions(database, None, database.primary) + _concerns(router, request)
     reply = router.run_on(request, [(database.primary, content, ())], internal=True)[0]
     raise_for(reply)
     return router.cursors.pass_through(database.primary, reply)
 
 
-def _concerns(request):
+def _concerns(router, request):
     """What an internal connection must name and the client left out."""
     missing = {}
     if not request.has("readConcern"):
         missing["readConcern"] = {"level": "local"}
     if not request.has("writeConcern"):
-        missing["writeConcern"] = {"w": "majority"}
+        return scan.encode_elements(missing) + router.catalog.default_write_concern()
     return scan.encode_elements(missing)
 
 

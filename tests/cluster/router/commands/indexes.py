@@ -13,9 +13,8 @@ def _on_every_owner(router, request, create):
             raise CommandError(26, f"database {request.database} not found")
         shards = route.shards if route else [database.primary]
         left = [shard for shard in shards if shard not in done]
-        parts = [
-            (s, request.content() + router.versions(database, route, s), ()) for s in left
-        ]
+        content = request.content() + router.write_concern(request)
+        parts = [(s, content + router.versions(database, route, s), ()) for s in left]
         stale = None
         for shard, reply in zip(left, router.run_on(request, parts, retry=create)):
             try:

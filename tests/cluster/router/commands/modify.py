@@ -19,6 +19,7 @@ def find_and_modify(router, request):
                 raise CommandError(61, "findAndModify needs the full shard key in its query")
             shard = shards[0]
         content = request.content() + router.versions(database, route, shard)
+        content += router.write_concern(request)
         reply = router.run_on(request, [(shard, content, ())])[0]
         raise_for(reply)
         return reply

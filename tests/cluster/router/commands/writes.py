@@ -64,6 +64,7 @@ class Write:
         self.ordered = request.get("ordered", True)
         self.outcome = Outcome(request.name)
         self.content = request.content((items_name, "stmtIds", "stmtId"))
+        self.content += router.write_concern(request)
         self.statement_ids = request.get("stmtIds")
         if self.statement_ids is None and request.is_retryable_write:
             first = request.get("stmtId") or 0
