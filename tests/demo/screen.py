@@ -53,7 +53,7 @@ class Screen:
 
 
 def bar(done: float, total: float) -> str:
-    fraction = min(1.0, done / total) if total else 1.0
+    fraction = min(1.0, done / total) if total else 0.0
     full = int(fraction * _BAR_WIDTH)
     return f"[{'#' * full}{'-' * (_BAR_WIDTH - full)}] {fraction * 100:5.1f} %"
 
