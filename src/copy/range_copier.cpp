@@ -43,6 +43,15 @@ bson::Document without(bson::View documents, const std::vector<bson::View>& left
   return b.finish();
 }
 
+// The documents from number `first` on.
+bson::Document behind(bson::View documents, std::size_t first) {
+  bson::Builder b;
+  std::size_t n = 0;
+  for (const auto& e : documents)
+    if (n++ >= first) b.value(std::to_string(n - first - 1), e);
+  return b.finish();
+}
+
 bson::Document last_id(bson::View documents) {
   bson::Element last;
   for (const auto& e : documents) last = e;
@@ -59,23 +68,29 @@ void RangeCopier::copy(const Range& range, CollectionCopy& collection, const Rec
   auto dot = collection.from.ns.find('.');
   place_ = {collection.from.ns.substr(0, dot), collection.from.ns.substr(dot + 1), collection.from.uuid};
   repeated_ = false;
+  std::optional<mongo::CommandError> lost;  // the collection is not where it was
   Backoff backoff;
   bool waited = false;
   while (!stop.stop_requested() && !collection.gone) {
     try {
-      if (repeated_ && range.natural) recreate(collection);
+      if (lost && !follow(*lost)) {
+        collection.gone = true;
+        return;
+      }
+      lost.reset();
+      if (repeated_ && collection.keeps_order()) recreate(collection);
       bool whole = copy_once(range, collection, stop);
       if (waited) report_({});
       if (whole) return;
     } catch (const mongo::CommandError& e) {
       repeated_ = true;
       if (e.code() == code::kNamespaceNotFound || e.code() == code::kCollectionUuidMismatch) {
-        if (!follow(e)) collection.gone = true;
-        continue;
+        lost = e;
+      } else {
+        if (e.remedy() != Remedy::retry) throw;
+        report_(e.what());
+        waited = true;
       }
-      if (e.remedy() != Remedy::retry) throw;
-      report_(e.what());
-      waited = true;
       if (!sleep_for(stop, backoff.next())) return;
     }
   }
@@ -105,11 +120,10 @@ bool RangeCopier::copy_once(const Range& range, CollectionCopy& collection, std:
     while (auto batch = cursor.next({}, batch_size)) {
       if (stop.stop_requested()) return false;
       if (batch->empty()) continue;
-      auto before = collection.documents.load();
-      write(batch->array, collection, range.natural, stop);
-      documents += collection.documents - before;
+      documents += write(batch->array, collection, stop);
       bytes += batch->array.size();
-      if (range.natural) collection.last = last_id(batch->array);
+      // Of a clustered collection the last one says nothing: it is read by _id, not as it was inserted.
+      if (collection.keeps_order()) collection.last = last_id(batch->array);
       collection.bytes += batch->array.size();
     }
   } catch (const mongo::CommandError&) {
@@ -120,7 +134,8 @@ bool RangeCopier::copy_once(const Range& range, CollectionCopy& collection, std:
   return !stop.stop_requested();
 }
 
-// Finds the collection again after its name or UUID changed: false if it is gone.
+// Finds the collection again after its name or UUID changed: false if it is gone. While a shard is behind, the name
+// may still have the UUID that was just refused: then it is tried again.
 bool RangeCopier::follow(const mongo::CommandError& mismatch) {
   if (auto actual = mismatch.reply()["actualCollection"].string()) {
     place_.name = *actual;
@@ -131,37 +146,43 @@ bool RangeCopier::follow(const mongo::CommandError& mismatch) {
   // catch-up drops whatever is copied now and replays the new one.
   auto filter = bson::Builder().int32("listCollections", 1).open_document("filter").string("name", place_.name).close().finish();
   for (const auto& doc : mongo::fetch_all(reader_, place_.database, filter))
-    if (auto uuid = oplog::Uuid::from(doc.view().fields("info")["uuid"]); uuid && *uuid != place_.uuid) {
+    if (auto uuid = oplog::Uuid::from(doc.view().fields("info")["uuid"])) {
       place_.uuid = *uuid;
       return true;
     }
   return false;
 }
 
-void RangeCopier::write(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop) {
+std::uint64_t RangeCopier::write(bson::View documents, CollectionCopy& collection, std::stop_token stop) {
   auto count = look_through(documents);
   if (count.literal.empty()) {
-    insert(documents, collection, ordered, stop);
+    insert(documents, collection, stop);
   } else {
     auto rest = without(documents, count.literal);
-    if (!rest.empty()) insert(rest, collection, ordered, stop);
+    if (!rest.empty()) insert(rest, collection, stop);
     insert_literally(count.literal, collection);
   }
   collection.documents += count.documents;
+  return count.documents;
 }
 
-void RangeCopier::insert(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop) {
+void RangeCopier::insert(bson::View documents, CollectionCopy& collection, std::stop_token stop) {
   auto dot = collection.target_ns.find('.');
-  bson::Builder b;
-  b.reserve(documents.size() + 256);
-  b.string("insert", collection.target_ns.substr(dot + 1)).array("documents", documents).boolean("ordered", ordered);
-  append_write_options(b);
-  auto command = b.finish();
+  bool ordered = collection.keeps_order();
+  bson::Document rest;
   Backoff backoff;
   while (!stop.stop_requested()) {
+    bson::Builder b;
+    b.reserve(documents.size() + 256);
+    b.string("insert", collection.target_ns.substr(dot + 1)).array("documents", documents).boolean("ordered", ordered);
+    append_write_options(b);
     try {
-      check_duplicates(writer_.run(collection.target_ns.substr(0, dot), command), collection);
-      return;
+      auto there = check_duplicates(writer_.run(collection.target_ns.substr(0, dot), b.finish()), collection);
+      // Ordered, the server stops at a document that an earlier try has left there: go on behind it.
+      if (!ordered || !there) return;
+      rest = behind(documents, *there + 1);
+      documents = rest;
+      if (documents.empty()) return;
     } catch (const mongo::CommandError& e) {
       if (e.remedy() != Remedy::retry) throw;
       repeated_ = true;
@@ -178,13 +199,15 @@ void RangeCopier::insert_literally(const std::vector<bson::View>& documents, Col
     b.string("update", collection.target_ns.substr(dot + 1)).open_array("updates").open_document("0");
     b.document("q", apply::key_query(layout_.shard_key(collection.target_ns), doc)).open_array("u").open_document("0").open_document("$replaceWith").document("$literal", doc).close().close().close().boolean("upsert", true).close().close();
     append_write_options(b);
-    check_duplicates(writer_.run(collection.target_ns.substr(0, dot), b.finish()), collection);
+    (void)check_duplicates(writer_.run(collection.target_ns.substr(0, dot), b.finish()), collection);
   }
 }
 
-void RangeCopier::check_duplicates(const bson::Document& reply, CollectionCopy& collection) {
+std::optional<std::size_t> RangeCopier::check_duplicates(const bson::Document& reply, CollectionCopy& collection) {
+  std::optional<std::size_t> last;
   for (const auto& e : reply.view().fields("writeErrors")) {
     auto error = e.fields();
+    last = static_cast<std::size_t>(error.integer("index").value_or(0));
     auto error_code = static_cast<int>(error.integer("code").value_or(0));
     auto value = error.fields("keyValue");
     bool on_id = error_code == code::kDuplicateKey && !value.empty() && value.begin()->key() == "_id";
@@ -199,6 +222,7 @@ void RangeCopier::check_duplicates(const bson::Document& reply, CollectionCopy& 
     if (mongo::fetch_all(reader_, place_.database, find).size() > 1)
       throw Error(Remedy::pause, fmt::format("source: {} has two documents with _id {} on different shards", collection.from.ns, bson::to_json(value["_id"])), "remove one of them, then start again");
   }
+  return last;
 }
 
 }  // namespace mongotwin::copy

@@ -24,6 +24,7 @@ struct CollectionCopy {
   std::atomic<std::size_t> ranges_left{0};
   std::atomic<bool> gone{false};  // dropped on the source meanwhile: the catch-up drops it on the target
   std::atomic<bool> done{false};
+  [[nodiscard]] bool keeps_order() const { return from.options["capped"].truthy(); }  // natural order is part of what it is
   std::optional<bson::Document> last;  // capped: {_id: …} of the last document copied; set by its only copier
 };
 
@@ -32,7 +33,7 @@ class RangeCopier {
   using WaitReport = std::function<void(const std::string& reason)>;
   RangeCopier(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report)
       : source_(source), target_(target), layout_(layout), report_(std::move(report)), reader_(source.router().acquire()), writer_(target.router().acquire()) {}
-  // A range in natural order can't be read again over what is there: `recreate` empties the target's collection.
+  // A capped collection can't be read again over what is there: `recreate` empties the target's collection.
   using Recreate = std::function<void(const CollectionCopy&)>;
   // Returns when the range is whole on the target, the collection is gone, or a stop is requested.
   void copy(const Range& range, CollectionCopy& collection, const Recreate& recreate, std::stop_token stop);
@@ -45,10 +46,11 @@ class RangeCopier {
   bool copy_once(const Range& range, CollectionCopy& collection, std::stop_token stop);
   [[nodiscard]] bson::Document find_command(const Range& range, std::int64_t batch_size) const;
   bool follow(const mongo::CommandError& mismatch);
-  void write(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop);
-  void insert(bson::View documents, CollectionCopy& collection, bool ordered, std::stop_token stop);
+  std::uint64_t write(bson::View documents, CollectionCopy& collection, std::stop_token stop);
+  void insert(bson::View documents, CollectionCopy& collection, std::stop_token stop);
   void insert_literally(const std::vector<bson::View>& documents, CollectionCopy& collection);
-  void check_duplicates(const bson::Document& reply, CollectionCopy& collection);
+  // The number of the last document that was there already; throws on any other refusal.
+  [[nodiscard]] std::optional<std::size_t> check_duplicates(const bson::Document& reply, CollectionCopy& collection);
 
   mongo::Cluster& source_;
   mongo::Cluster& target_;
