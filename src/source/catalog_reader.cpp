@@ -43,7 +43,11 @@ std::vector<std::string> database_names(mongo::Client& client) {
 
 std::vector<bson::Document> list_indexes(mongo::Client& client, const std::string& database, const std::string& collection) {
   try {
-    return mongo::fetch_all(client, database, bson::Builder().string("listIndexes", collection).finish());
+    auto specs = mongo::fetch_all(client, database, bson::Builder().string("listIndexes", collection).boolean("includeBuildUUIDs", true).finish());
+    // One that is still being built is listed too (seen on 6.0), as {buildUUID, spec}; it may yet be aborted, and if it
+    // is not, its commitIndexBuild is in the oplog.
+    std::erase_if(specs, [](const auto& spec) { return static_cast<bool>(spec["buildUUID"]); });
+    return specs;
   } catch (const mongo::CommandError& e) {
     if (e.code() == mongo::code::kNamespaceNotFound) return {};  // dropped just now: the listing is taken again
     throw;

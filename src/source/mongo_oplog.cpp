@@ -24,7 +24,8 @@ Timestamp end_position(mongo::Client& client, int direction) {
 }
 
 std::optional<Timestamp> oldest_active_transaction(mongo::Client& client) {
-  auto find = bson::Builder().string("find", "transactions").open_document("filter").open_document("state").open_array("$in").string("0", "prepared").string("1", "inProgress").close().close().close().finish();
+  auto find = bson::Builder().string("find", "transactions").open_document("filter").open_document("state").open_array("$in").string("0", "prepared").string("1", "inProgress").close().close().close()
+                  .open_document("readConcern").string("level", "majority").close().finish();
   std::optional<Timestamp> oldest;
   for (const auto& doc : mongo::fetch_all(client, "config", find)) {
     auto start = doc.view().fields("startOpTime")["ts"].timestamp();
@@ -67,7 +68,8 @@ Window oplog_window(mongo::Client& client) { return {end_position(client, 1), en
 
 StartPosition start_position(mongo::Client& client) {
   // A transaction that is open at `frontier` is either prepared after `before` (then reading from there sees it all)
-  // or was open during the whole look at config.transactions.
+  // or was open during the whole look at config.transactions: with majority read concern, like the positions, since a
+  // commit that only the primary has lies behind the frontier.
   StartPosition p;
   auto before = newest_position(client);
   auto open = oldest_active_transaction(client);
