@@ -50,14 +50,15 @@ bson::Document only(const bson::Element& e) { return bson::Builder().value("expi
 
 std::string user_namespace(const std::string& ns) { return is_buckets(ns) ? database_of(ns) + "." + name_of(ns).substr(15) : ns; }
 
-void DdlApplier::run(const std::string& database, bson::View command, bool tolerant, std::initializer_list<int> fine) {
+bool DdlApplier::run(const std::string& database, bson::View command, bool tolerant, std::initializer_list<int> fine) {
   auto client = target_.patient().acquire();
   try {
     client.run(database, command);
+    return true;
   } catch (const mongo::CommandError& e) {
     if (tolerant && std::find(fine.begin(), fine.end(), e.code()) != fine.end()) {
       log::debug("apply", "{}: already as it should be ({})", bson::to_json(command, 200), e.what());
-      return;
+      return false;
     }
     if (e.remedy() == Remedy::retry) throw;
     throw mongo::CommandError(e.remedy(), e.code(), false, fmt::format("{}; the command was {}", e.what(), bson::to_json(command)),
@@ -117,8 +118,9 @@ void DdlApplier::rename(const oplog::Ddl& ddl, bool tolerant) {
   bson::Builder b;
   b.string("renameCollection", ddl.ns).string("to", ddl.to).boolean("dropTarget", ddl.drop_target);
   append_majority(b);
-  run("admin", b.finish(), tolerant, {code::kNamespaceNotFound});
-  holds_.rename(ddl.ns, ddl.to);
+  bool renamed = run("admin", b.finish(), tolerant, {code::kNamespaceNotFound});
+  // Met again after a crash it is done already, and what is held under the new name is the collection's own.
+  if (renamed || holds_.holds_any(ddl.ns)) holds_.rename(ddl.ns, ddl.to);
   layout_.refresh();
 }
 
@@ -151,6 +153,20 @@ void DdlApplier::drop_index(const oplog::Ddl& ddl, bool tolerant) {
   run(database_of(ddl.ns), b.finish(), tolerant, {code::kIndexNotFound, code::kNamespaceNotFound});
 }
 
+// The change of an index that is not built yet is kept for then; false if it is not held.
+bool DdlApplier::change_held_unique(const std::string& ns, const std::string& name, bson::View changes) {
+  if (!holds_.holds_unique(ns, name)) return false;
+  log::debug("apply", "{}: the index {} is not built yet; its change is kept for then", ns, name);
+  for (const auto& held : holds_.uniques()) {
+    if (held.ns != ns || held.name != name) continue;
+    bson::Builder spec;
+    for (const auto& e : held.value.view())
+      if (!changes[e.key()]) spec.element(e);
+    holds_.hold_unique(ns, spec.fields_of(changes).finish());
+  }
+  return true;
+}
+
 void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant) {
   auto spec = ddl.spec.view();
   bson::Builder b;
@@ -158,30 +174,13 @@ void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant) {
   bool anything = false;
   for (const auto& e : spec) {
     if (e.key() == "index" && e.is_object()) {
-      auto index = e.fields();
-      auto name = std::string(index.string("name").value_or(""));
-      if (auto expiry = index["expireAfterSeconds"]) {
-        // A plain index may become a TTL index by collMod (5.1 and later): then the far value goes in as well.
-        bool known = holds_.holds_ttl(ddl.ns, name);
-        holds_.hold_ttl(ddl.ns, name, only(expiry));
-        if (!known) {
-          b.open_document("index").string("name", name).int32("expireAfterSeconds", kHeldSeconds).close();
-          anything = true;
-          continue;
-        }
-      }
-      auto rest = without(index, {"expireAfterSeconds"});
-      if (holds_.holds_unique(ddl.ns, name)) {
-        log::debug("apply", "{}: the index {} is not built yet; its change is kept for then", ddl.ns, name);
-        for (const auto& held : holds_.uniques())
-          if (held.ns == ddl.ns && held.name == name)
-            holds_.hold_unique(ddl.ns, bson::Builder().fields_of(without(held.value, {"hidden"})).fields_of(without(rest, {"name"})).finish());
-        continue;
-      }
-      bool more = false;
-      for (const auto& f : rest.view()) more |= f.key() != "name";
-      if (!more) continue;
-      b.document("index", rest);
+      auto name = std::string(e.fields().string("name").value_or(""));
+      if (auto expiry = e.fields()["expireAfterSeconds"]) holds_.hold_ttl(ddl.ns, name, only(expiry));
+      // A plain index may become a TTL index by collMod (5.1 and later): the far value goes in every time.
+      auto changes = with_held_expiry(e.fields());
+      if (change_held_unique(ddl.ns, name, changes)) continue;
+      if (without(changes, {"name"}).empty()) continue;
+      b.document("index", changes);
       anything = true;
     } else if (e.key() == "expireAfterSeconds") {
       holds_.hold_collection_ttl(user_namespace(ddl.ns), only(e));
@@ -225,7 +224,7 @@ void DdlApplier::restore_held() {
   for (const auto& index : holds_.ttls()) {
     auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).fields_of(index.value).close();
     append_majority(command);
-    run(database_of(index.ns), command.finish(), false, {});
+    run(database_of(index.ns), command.finish(), true, {code::kIndexNotFound, code::kNamespaceNotFound});
   }
   for (const auto& collection : holds_.collection_ttls()) {
     auto command = bson::Builder();

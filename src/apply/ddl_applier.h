@@ -29,11 +29,13 @@ class DdlApplier {
   void restore_held();
 
  private:
-  void run(const std::string& database, bson::View command, bool tolerant, std::initializer_list<int> fine);
+  // False if it was done already: the server answered one of `fine`, which is no error in tolerant mode.
+  bool run(const std::string& database, bson::View command, bool tolerant, std::initializer_list<int> fine);
   void drop(const std::string& ns, bool tolerant);
   void rename(const oplog::Ddl& ddl, bool tolerant);
   void drop_index(const oplog::Ddl& ddl, bool tolerant);
   void coll_mod(const oplog::Ddl& ddl, bool tolerant);
+  bool change_held_unique(const std::string& ns, const std::string& index, bson::View changes);
   mongo::Cluster& target_;
   TargetLayout& layout_;
   Holds& holds_;

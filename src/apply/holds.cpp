@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apply/holds.h"
 
+#include <algorithm>
+
 namespace mongotwin::apply {
 namespace {
 
@@ -52,6 +54,12 @@ void Holds::hold_unique(const std::string& ns, bson::Document spec) {
 bool Holds::holds_ttl(const std::string& ns, const std::string& index) const { Lock lock(m_); return ttl_.contains({ns, index}); }
 bool Holds::holds_unique(const std::string& ns, const std::string& index) const { Lock lock(m_); return unique_.contains({ns, index}); }
 bool Holds::holds_collection_ttl(const std::string& ns) const { Lock lock(m_); return collection_ttl_.contains({ns, ""}); }
+
+bool Holds::holds_any(const std::string& ns) const {
+  Lock lock(m_);
+  auto of_it = [&](const auto& e) { return e.first.first == ns; };
+  return std::any_of(ttl_.begin(), ttl_.end(), of_it) || std::any_of(unique_.begin(), unique_.end(), of_it) || std::any_of(collection_ttl_.begin(), collection_ttl_.end(), of_it);
+}
 
 void Holds::forget_index(const std::string& ns, const std::string& index) {
   Lock lock(m_);

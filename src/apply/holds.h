@@ -30,6 +30,7 @@ class Holds {
   [[nodiscard]] bool holds_ttl(const std::string& ns, const std::string& index) const;
   [[nodiscard]] bool holds_unique(const std::string& ns, const std::string& index) const;
   [[nodiscard]] bool holds_collection_ttl(const std::string& ns) const;
+  [[nodiscard]] bool holds_any(const std::string& ns) const;
 
   void forget_index(const std::string& ns, const std::string& index);
   void forget_unique(const std::string& ns, const std::string& index);

@@ -96,11 +96,13 @@ bson::Document Checkpoint::to_fields() const {
 
 void Checkpointer::save() {
   Lock lock(save_m_);
-  auto held = held_();
   if (auto cut = frontier_.take_cut()) {
     if (pending_ && pending_->catalog && !cut->catalog) cut->catalog = std::move(pending_->catalog);
     pending_ = std::move(cut);
   }
+  // After the cut: what its DDL holds back must not be missing beside it. Held back too early is harmless, the DDL
+  // behind the cut is seen again.
+  auto held = held_();
   if (!pending_ && held == held_saved_) return;
   bson::Builder b;
   if (pending_) {
