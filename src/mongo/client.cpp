@@ -29,6 +29,21 @@ std::string command_name(bson::View command) {
   return it == nullptr ? "?" : std::string(it->key());
 }
 
+// What the driver says of a URI, without what it quotes of the user or the password.
+std::string without_secrets(std::string message, const std::string& uri) {
+  auto secret = uri.substr(0, uri.rfind('@'));
+  for (auto open = message.find('"'); open != std::string::npos;) {
+    auto close = message.find('"', open + 1);
+    if (close == std::string::npos) break;
+    if (secret.find(message.substr(open + 1, close - open - 1)) != std::string::npos) {
+      message.replace(open + 1, close - open - 1, "***");
+      close = open + 4;
+    }
+    open = message.find('"', close + 1);
+  }
+  return redact(message);
+}
+
 [[noreturn]] void throw_error(const std::string& label, bson::View command, const bson_error_t& error, bson::Document reply) {
   int error_code = static_cast<int>(reply["code"].integer().value_or(0));
   bool answered = static_cast<bool>(reply["ok"]);
@@ -39,7 +54,8 @@ std::string command_name(bson::View command) {
   if (!answered)
     throw CommandError(Remedy::retry, 0, true, fmt::format("{}: no answer to {}: {}", label, command_name(command), error.message),
                        "check that the servers run and can be reached from here");
-  bool label_retry = reply["errorLabels"].document() && bson::to_json(reply.view()).find("RetryableWriteError") != std::string::npos;
+  bool label_retry = false;  // a transaction that nothing is left of is tried again as a whole
+  for (const auto& e : reply.view().fields("errorLabels")) label_retry |= e.string() == "RetryableWriteError" || e.string() == "TransientTransactionError";
   auto remedy = is_transient(error_code) || label_retry ? Remedy::retry : Remedy::pause;
   std::string hint;
   if (error_code == code::kUnauthorized) hint = "grant the roles that docs/rights.md lists";
@@ -74,7 +90,7 @@ Pool::Pool(std::string label, const std::string& uri, Limits limits) : label_(st
   full = with_default_option(full, "appName", "mongotwin");
   mongoc_uri_t* parsed = mongoc_uri_new_with_error(full.c_str(), &error);
   if (!parsed)
-    throw Error(Remedy::fix_config, fmt::format("{}: {} is not a MongoDB URI: {}", label_, redact(uri), redact(error.message)),
+    throw Error(Remedy::fix_config, fmt::format("{}: {} is not a MongoDB URI: {}", label_, redact(uri), without_secrets(error.message, uri)),
                 "write mongodb://[user:password@]host:port[,host:port]/[?options], with special characters in the password percent-encoded");
   pool_ = mongoc_client_pool_new(parsed);
   mongoc_uri_destroy(parsed);

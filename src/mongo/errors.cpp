@@ -26,17 +26,33 @@ bool is_transient(int error_code) {
       150,    // StaleEpoch
       175,    // QueryPlanKilled
       43,     // CursorNotFound
+      145,    // PooledConnectionsDropped
       189,    // PrimarySteppedDown
       202,    // NetworkInterfaceExceededTimeLimit
+      211,    // KeyNotFound: the cluster time's signing keys are not there yet
+      215,    // DatabaseDropPending
+      216,    // ElectionInProgress
       234,    // RetryChangeStream
       237,    // CursorKilled
       246,    // SnapshotUnavailable
       249,    // StaleDbVersion
+      250,    // StaleChunkHistory
+      251,    // NoSuchTransaction: an election or a time-out ended it; nothing of it took place
       262,    // ExceededTimeLimit
+      272,    // MigrationConflict
+      276,    // IndexBuildAborted
+      285,    // IndexBuildAlreadyInProgress: an earlier try still runs
       290,    // TransactionExceededLifetimeLimitSeconds
       314,    // ObjectIsBusy
-      317,    // ReshardCollectionInProgress
-      406,    // MovePrimaryInProgress
+      317,    // ConnectionPoolExpired
+      319,    // MovePrimaryInProgress
+      338,    // ReshardCollectionInProgress
+      343,    // ShardCannotRefreshDueToLocksHeld
+      355,    // InterruptedDueToStorageChange
+      365,    // TemporarilyUnavailable: the cache is under pressure
+      402,    // ResourceExhausted
+      406,    // MigrationBlockingOperationCoordinatorCleaningUp
+      407,    // PooledConnectionAcquisitionExceededTimeLimit
       9001,   // SocketException
       10107,  // NotWritablePrimary
       11600,  // InterruptedAtShutdown
