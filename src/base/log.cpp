@@ -5,6 +5,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
@@ -15,12 +16,11 @@ namespace mongotwin {
 std::string redact(std::string_view text) {
   std::string out;
   for (;;) {
-    auto scheme = text.find("mongodb");
-    auto start = scheme == std::string_view::npos ? scheme : text.find("://", scheme);
+    auto start = std::min(text.find("mongodb://"), text.find("mongodb+srv://"));
     if (start == std::string_view::npos) break;
-    start += 3;
-    // A password may hold an unescaped '@' by mistake: the user part ends at the last one before the path or a blank.
-    auto stop = text.find_first_of("/ \"'\n", start);
+    start = text.find("://", start) + 3;
+    // A password may hold '@', '/' or a quote unescaped by mistake: the user part ends at the last '@' before a blank.
+    auto stop = text.find_first_of(" \n", start);
     auto at = text.substr(0, stop).rfind('@');
     out += text.substr(0, start);
     if (at != std::string_view::npos && at >= start) {

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+
+#include "base/bounded_queue.h"
+#include "base/log.h"
+#include "base/worker.h"
+
+namespace mongotwin {
+namespace {
+
+using std::chrono::milliseconds;
+
+// ---- BoundedQueue
+
+TEST(BoundedQueueTest, GivesBackInOrder) {
+  BoundedQueue<int> queue(3, 100, nullptr, nullptr);
+  for (int n : {1, 2, 3}) ASSERT_TRUE(queue.try_push(n, 1));
+  for (int n : {1, 2, 3}) EXPECT_EQ(queue.try_pop(), n);
+  EXPECT_FALSE(queue.try_pop());
+}
+
+TEST(BoundedQueueTest, RefusesByItemsAndByBytesAndLeavesTheItemToTheCaller) {
+  BoundedQueue<std::string> queue(2, 10, nullptr, nullptr);
+  std::string a = "a", b = "b", c = "c";
+  ASSERT_TRUE(queue.try_push(a, 6));
+  EXPECT_FALSE(queue.try_push(b, 5));
+  EXPECT_EQ(b, "b");
+  ASSERT_TRUE(queue.try_push(b, 4));
+  EXPECT_FALSE(queue.try_push(c, 0)) << "two items are the limit";
+  (void)queue.try_pop();
+  EXPECT_EQ(queue.bytes(), 4u);
+  EXPECT_TRUE(queue.try_push(c, 6));
+}
+
+TEST(BoundedQueueTest, EmptyQueueTakesOneItemAboveTheLimit) {
+  BoundedQueue<int> queue(2, 10, nullptr, nullptr);
+  int big = 1, small = 2;
+  EXPECT_TRUE(queue.try_push(big, 1000));
+  EXPECT_FALSE(queue.try_push(small, 1));
+}
+
+TEST(BoundedQueueTest, WakesConsumerAndProducer) {
+  Signal pushed, popped;
+  BoundedQueue<int> queue(1, 10, &pushed, &popped);
+  int item = 1;
+  ASSERT_TRUE(queue.try_push(item, 1));
+  auto raised = [](Signal& s) {
+    auto before = std::chrono::steady_clock::now();
+    s.wait({}, milliseconds(2000));
+    return std::chrono::steady_clock::now() - before < milliseconds(1500);
+  };
+  EXPECT_TRUE(raised(pushed));
+  (void)queue.try_pop();
+  EXPECT_TRUE(raised(popped));
+}
+
+// ---- Worker
+
+TEST(WorkerTest, RunsAgainAtOnceAfterProgressAndEndsWhenDone) {
+  Signal signal;
+  std::atomic<int> steps{0};
+  Worker worker("test", signal, std::chrono::hours(1), [&](std::stop_token) { return ++steps < 5 ? Step::progress : Step::done; }, [](std::exception_ptr) {});
+  worker.join();
+  EXPECT_EQ(steps, 5);
+}
+
+TEST(WorkerTest, NotificationBeforeTheWaitIsNotLost) {
+  Signal signal;
+  std::promise<void> second;
+  std::atomic<int> steps{0};
+  Worker worker("test", signal, std::chrono::hours(1),
+                [&](std::stop_token) {
+                  if (++steps == 1) signal.notify();
+                  if (steps == 2) second.set_value();
+                  return Step::idle;
+                },
+                [](std::exception_ptr) {});
+  EXPECT_EQ(second.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+TEST(WorkerTest, StopRequestEndsAnIdleWorkerAtOnce) {
+  Signal signal;
+  auto before = std::chrono::steady_clock::now();
+  { Worker worker("test", signal, std::chrono::hours(1), [](std::stop_token) { return Step::idle; }, [](std::exception_ptr) {}); }
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+}
+
+TEST(WorkerTest, ExceptionEndsItAndIsToldOnce) {
+  Signal signal;
+  std::atomic<int> told{0};
+  std::string what;
+  Worker worker("test", signal, milliseconds(1), [](std::stop_token) -> Step { throw std::runtime_error("broken"); },
+                [&](std::exception_ptr e) {
+                  ++told;
+                  try {
+                    std::rethrow_exception(e);
+                  } catch (const std::exception& x) {
+                    what = x.what();
+                  }
+                });
+  worker.join();
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(what, "broken");
+}
+
+TEST(SleepTest, EndsEarlyOnAStopRequestAndSaysSo) {
+  std::stop_source stop;
+  EXPECT_TRUE(sleep_for(stop.get_token(), milliseconds(1)));
+  stop.request_stop();
+  EXPECT_FALSE(sleep_for(stop.get_token(), std::chrono::hours(1)));
+}
+
+// ---- redact
+
+TEST(RedactTest, UserPartIsBlankedWhereverAUriStands) {
+  EXPECT_EQ(redact("mongodb://u:p@h:1/db"), "mongodb://***@h:1/db");
+  EXPECT_EQ(redact("from mongodb+srv://u:p@h/ to 'mongodb://v:q@i/'."), "from mongodb+srv://***@h/ to 'mongodb://***@i/'.");
+}
+
+TEST(RedactTest, TextWithoutASecretStaysAsItIs) {
+  for (const char* text : {"mongodb://h:1,i:2/?replicaSet=x", "no uri at all", "mongodb is at http://docs/a@b", ""}) EXPECT_EQ(redact(text), text);
+}
+
+TEST(RedactTest, UnescapedCharactersInAPasswordDoNotUncoverIt) {
+  for (const char* password : {"p@ss", "p:ss", "p/ss", "p%ss", "p?ss", "p'ss", "p\"ss", "@@//"}) {
+    auto text = redact(std::string("connecting to mongodb://user:") + password + "@host:1/db now");
+    EXPECT_EQ(text, "connecting to mongodb://***@host:1/db now") << password;
+  }
+}
+
+TEST(RedactTest, SecretsAmongTheOptionsAreBlanked) {
+  EXPECT_EQ(redact("mongodb://h/?tlsCertificateKeyFilePassword=geheim&tls=true"), "mongodb://h/?tlsCertificateKeyFilePassword=***&tls=true");
+}
+
+}  // namespace
+}  // namespace mongotwin
