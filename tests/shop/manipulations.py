@@ -19,6 +19,10 @@ from .load import Size
 from .schema import COLLECTIONS
 
 
+# One for the process: a second load on the same shop must not insert what the first one has inserted.
+_NUMBERS = itertools.count(10_000_000)
+
+
 class Shop:
     """What the live load knows of the shop. Thread-safe."""
 
@@ -31,11 +35,10 @@ class Shop:
         self.shop: Database = client["shop"]
         self.crm: Database = client["crm"]
         self.logs: Database = client["logs"]
-        self._numbers = itertools.count(10_000_000)
 
     def fresh(self) -> int:
         """A number that no loaded document has."""
-        return next(self._numbers)
+        return next(_NUMBERS)
 
     def order_key(self, rng: Random) -> SON:
         """The document key of an order that was loaded (and may be deleted by now)."""
