@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oplog/namespace_filter.h"
+
+#include <gtest/gtest.h>
+
+namespace mongotwin::oplog {
+namespace {
+
+TEST(WildcardTest, StarStandsForAnyRunOfCharacters) {
+  EXPECT_TRUE(wildcard_match("shop.*", "shop.orders.2024"));
+  EXPECT_TRUE(wildcard_match("*", ""));
+  EXPECT_TRUE(wildcard_match("a*b*c", "a-b-b-c"));
+  EXPECT_TRUE(wildcard_match("a**", "a"));
+  EXPECT_FALSE(wildcard_match("a*b*c", "a-b-c-"));
+  EXPECT_FALSE(wildcard_match("shop.*", "shops.orders"));
+  EXPECT_FALSE(wildcard_match("", "a"));
+}
+
+TEST(WildcardTest, OtherCharactersStandForThemselves) {
+  EXPECT_TRUE(wildcard_match("a.b[?]+", "a.b[?]+"));
+  EXPECT_FALSE(wildcard_match("a.b", "axb"));
+}
+
+TEST(NamespaceFilterTest, NothingSaidMeansEverythingButTheServersDatabases) {
+  NamespaceFilter filter;
+  EXPECT_TRUE(filter.includes("shop.orders"));
+  for (const char* ns : {"admin.x", "config.x", "local.x", "mongotwin.checkpoints", "admin"}) EXPECT_FALSE(filter.includes(ns)) << ns;
+  EXPECT_TRUE(filter.includes("administration.x"));
+}
+
+TEST(NamespaceFilterTest, ServersDatabasesCanNotBeAskedFor) {
+  EXPECT_FALSE(NamespaceFilter({"admin.*", "*"}, {}).includes("admin.x"));
+  EXPECT_FALSE(NamespaceFilter::of_databases({"config"}).includes("config.x"));
+}
+
+TEST(NamespaceFilterTest, ExcludeWins) {
+  NamespaceFilter filter({"shop.*"}, {"shop.tmp_*"});
+  EXPECT_TRUE(filter.includes("shop.orders"));
+  EXPECT_FALSE(filter.includes("shop.tmp_1"));
+  EXPECT_FALSE(filter.includes("crm.orders"));
+}
+
+TEST(NamespaceFilterTest, DatabasesAreWholeOnesByTheirExactName) {
+  auto filter = NamespaceFilter::of_databases({"shop"});
+  EXPECT_TRUE(filter.includes("shop.a.b.c"));
+  EXPECT_FALSE(filter.includes("shop2.a"));
+  EXPECT_FALSE(filter.includes("Shop.a"));
+}
+
+TEST(NamespaceFilterTest, BucketsGoWithTheirTimeSeries) {
+  NamespaceFilter filter({"d.ts"}, {});
+  EXPECT_TRUE(filter.includes("d.system.buckets.ts"));
+  EXPECT_FALSE(filter.includes("d.system.buckets.other"));
+}
+
+TEST(NamespaceFilterTest, TemporaryOfConvertToCappedGoesWithWhatItBecomes) {
+  NamespaceFilter filter({"d.c"}, {});
+  EXPECT_TRUE(filter.includes("d.tmpAbCdE.convertToCapped.c"));
+  EXPECT_FALSE(filter.includes("d.tmpAbCdE.convertToCapped.e"));
+}
+
+TEST(NamespaceFilterTest, TemporaryWhoseNameDoesNotTellGoesWithItsDatabase) {
+  NamespaceFilter filter({"d.c"}, {});
+  EXPECT_TRUE(filter.includes("d.tmpAbCdE.renameCollection"));
+  EXPECT_FALSE(filter.includes("e.tmpAbCdE.renameCollection"));
+}
+
+}  // namespace
+}  // namespace mongotwin::oplog
