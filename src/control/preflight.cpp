@@ -27,6 +27,11 @@ std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credenti
 
 struct Namespaces {
   std::set<std::string> databases, collections;
+  [[nodiscard]] std::set<std::string> databases_included() const {
+    std::set<std::string> out;
+    for (const auto& ns : collections) out.insert(ns.substr(0, ns.find('.')));
+    return out;
+  }
 };
 
 Namespaces list_namespaces(mongo::Cluster& cluster, const oplog::NamespaceFilter& filter) {
@@ -73,9 +78,7 @@ void check_oplogs(Pair& pair) {
 }
 
 void check_names(Pair& pair, const Namespaces& source, const Namespaces& target) {
-  std::set<std::string> wanted;
-  for (const auto& ns : source.collections) wanted.insert(ns.substr(0, ns.find('.')));
-  for (const auto& database : wanted)
+  for (const auto& database : source.databases_included())
     for (const auto& other : target.databases)
       if (database != other && strcasecmp(database.c_str(), other.c_str()) == 0)
         throw Error(Remedy::fix_config, fmt::format("target: the database {} can't be created: {} is there, which differs only by case", database, other), fmt::format("drop {} on the target or exclude {} here", other, database));
@@ -140,6 +143,7 @@ Pair preflight(const options::Options& options) {
     check_oplogs(pair);
     auto source = list_namespaces(*pair.source, pair.filter);
     auto target = list_namespaces(*pair.target, pair.filter);
+    check_rights_on(*pair.source, *pair.target, source.databases_included());
     pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
     check_names(pair, source, target);
     if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 namespace mongotwin::control {
 namespace {
 
@@ -23,16 +25,25 @@ User user_of(mongo::Client& client) {
   return user;
 }
 
-void demand(mongo::Client& client, const std::string& database, std::initializer_list<const char*> actions, const char* roles) {
-  auto user = user_of(client);
+using Actions = std::vector<const char*>;
+
+void demand(mongo::Client& client, const User& user, const std::string& database, const Actions& actions, const char* roles) {
   if (user.name.empty()) return;
   for (const auto* action : actions)
     if (!allows(user.privileges, database, action))
       throw Error(Remedy::fix_config, fmt::format("{}: the user {} lacks the right \"{}\" on {}", client.label(), user.name, action, database.empty() ? "the cluster" : "database " + database), fmt::format("grant the roles {} (docs/rights.md)", roles));
 }
 
+void demand(mongo::Client& client, const std::string& database, const Actions& actions, const char* roles) { demand(client, user_of(client), database, actions, roles); }
+
+void demand_on_all(mongo::Client client, const std::set<std::string>& databases, const Actions& actions, const char* roles) {
+  auto user = user_of(client);
+  for (const auto& database : databases) demand(client, user, database, actions, roles);
+}
+
 constexpr const char* kSourceRoles = "backup and clusterMonitor";
-constexpr const char* kTargetRoles = "restore, readWriteAnyDatabase, dbAdminAnyDatabase and clusterMonitor";
+constexpr const char* kTargetRoles = "restore, readWriteAnyDatabase and clusterMonitor";
+constexpr const char* kShardingRoles = "restore, readWriteAnyDatabase, clusterMonitor and enableSharding";
 
 }  // namespace
 
@@ -57,8 +68,16 @@ void check_rights(mongo::Cluster& source, mongo::Cluster& target) {
     demand(client, "", {"listDatabases", "useUUID"}, kSourceRoles);
     if (source.shards().size() > 1) demand(client, "", {"appendOplogNote"}, kSourceRoles);
   }
-  auto client = target.router().acquire();
-  demand(client, "mongotwin", {"find", "insert", "update", "remove", "createCollection", "createIndex", "dropCollection", "dropIndex", "collMod", "bypassDocumentValidation"}, kTargetRoles);
+  demand_on_all(target.router().acquire(), {"mongotwin"}, {"find", "insert", "update", "remove", "createCollection"}, kTargetRoles);
+}
+
+void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases) {
+  static const Actions kRead{"find", "listCollections", "listIndexes", "collStats"};
+  demand_on_all(source.router().acquire(), databases, kRead, kSourceRoles);
+  for (auto& shard : source.shards()) demand_on_all(shard.pool->acquire(), databases, kRead, kSourceRoles);
+  demand_on_all(target.router().acquire(), databases,
+                {"find", "insert", "update", "remove", "createCollection", "createIndex", "dropCollection", "dropIndex", "collMod", "renameCollectionSameDB", "bypassDocumentValidation"}, kTargetRoles);
+  if (source.sharded() && target.sharded()) demand_on_all(target.router().acquire(), databases, {"enableSharding"}, kShardingRoles);
 }
 
 }  // namespace mongotwin::control

@@ -2,12 +2,16 @@
 // The rights that the users need, checked before anything starts. docs/rights.md lists the roles that have them.
 #pragma once
 
+#include <set>
+
 #include "mongo/cluster.h"
 
 namespace mongotwin::control {
 
-// Throws Error(fix_config) naming the cluster, the user and the missing action. Passes where authentication is off.
+// Both throw Error(fix_config) naming the cluster, the user and the missing action. They pass where authentication is off.
 void check_rights(mongo::Cluster& source, mongo::Cluster& target);
+// The rights on the databases that are to be replicated.
+void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases);
 
 // Whether connectionStatus' authenticatedUserPrivileges allow `action` on `database` (all of its collections), or on
 // the cluster where `database` is empty. Pure.
