@@ -165,9 +165,10 @@ class ShardedCluster:
         """Orderly shutdown; the data stays and `start` goes on with it."""
         for router in [self.router, *self._routers]:
             router.stop()
-        sets = [self.config, *self.shards]
-        with ThreadPoolExecutor(len(sets)) as pool:
-            list(pool.map(ReplicaSet.stop, sets))
+        if self.shards:
+            with ThreadPoolExecutor(len(self.shards)) as pool:
+                list(pool.map(ReplicaSet.stop, self.shards))
+        self.config.stop()  # last: a shard that misses it can take half a minute to end
 
     def kill(self):
         """SIGKILL to everything at once."""
