@@ -33,6 +33,7 @@ def make_cluster(options, base_dir):
         "members": options.members,
         "port": options.port,
         "auth": options.auth,
+        "keep_data": options.dir is not None,
     }
     if options.replica_set:
         return ReplicaSet(**common)

@@ -2,7 +2,8 @@
 """A replica set of real mongods, 1 to 3 members, with or without authentication.
 
 `start()` returns when a primary takes writes (and the first user is there); a set that
-was stopped starts again on its data. Members can be killed, paused and stepped down.
+was stopped starts again on its data. As a context manager it removes the data at the end
+(a member takes some 100 MB at least) and leaves the logs. Members can be killed, paused and stepped down.
 """
 
 import shutil
@@ -19,6 +20,7 @@ from .router.scram import authenticate, keyfile_password
 from .router.wire import Connection, ask
 
 ELECTION_TIMEOUT_MS = 3000
+_SMALL_JOURNAL = "log=(file_max=32MB,prealloc=false)"  # else 300 MB a member
 _NO_SECONDARY_CAUGHT_UP = 262
 
 
@@ -123,6 +125,7 @@ class ReplicaSet:
         role=None,
         keyfile=None,
         proxied=False,
+        keep_data=False,
         extra_args=(),
     ):
         if not 1 <= members <= 3:
@@ -140,6 +143,7 @@ class ReplicaSet:
         self._set_parameters = dict(set_parameters or {})
         self._extra_args = list(extra_args)
         self._proxied = proxied
+        self._keep_data = keep_data
         self._initiated = False
         ports = [port + i if port else free_port() for i in range(members)]
         self.members = [Member(self, i, p) for i, p in enumerate(ports)]
@@ -154,6 +158,8 @@ class ReplicaSet:
 
     def __exit__(self, *_):
         self.stop()
+        if not self._keep_data:
+            self.remove_data()
 
     # ---- addresses and clients
 
@@ -212,9 +218,10 @@ class ReplicaSet:
         self._stop_proxies()
 
     def remove_data(self):
-        """Delete what the (stopped) members wrote; the next start begins anew."""
+        """Delete the data of the (stopped) members, not their logs; the next start begins
+        anew."""
         for member in self.members:
-            shutil.rmtree(member.directory, ignore_errors=True)
+            shutil.rmtree(member.directory / "data", ignore_errors=True)
         self._initiated = False
 
     # ---- primary
@@ -280,6 +287,7 @@ class ReplicaSet:
         command += ["--port", member.port, "--bind_ip", "127.0.0.1", "--nounixsocket"]
         command += ["--logpath", member.log_path, "--logappend"]
         command += ["--wiredTigerCacheSizeGB", self._cache_gb, "--oplogSize", self._oplog_mb]
+        command += ["--wiredTigerEngineConfigString", _SMALL_JOURNAL]
         if self.role:
             command.append(f"--{self.role}")
         if self.keyfile:

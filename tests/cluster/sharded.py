@@ -3,6 +3,7 @@
 
 The router is a real mongos where there is one, else the stand-in of cluster/router. All
 shards know each other; `start()` returns when the router answers and every shard is added.
+As a context manager it removes the data at the end and leaves the logs.
 """
 
 import os
@@ -97,6 +98,7 @@ class ShardedCluster:
         shard_names=None,
         config_members=1,
         proxied=False,
+        keep_data=False,
         mongod=None,
         mongos=None,
     ):
@@ -110,6 +112,7 @@ class ShardedCluster:
         self._port = port
         self._members = members
         self._proxied = proxied
+        self._keep_data = keep_data
         self._added = set()
         self._keyfile = self.base_dir / f"{name}.key" if auth else None
         self._options = {"oplog_mb": oplog_mb, "cache_gb": cache_gb}
@@ -130,6 +133,9 @@ class ShardedCluster:
 
     def __exit__(self, *_):
         self.stop()
+        if not self._keep_data:
+            for replica_set in [self.config, *self.shards]:
+                replica_set.remove_data()
 
     @property
     def has_real_mongos(self):
@@ -223,6 +229,7 @@ class ShardedCluster:
     def forget_shard(self, shard):
         """Stop the servers of a removed shard."""
         shard.stop()
+        shard.remove_data()
         self.shards.remove(shard)
         self._added.discard(shard.name)
 
