@@ -359,3 +359,13 @@ def test_rename_collmod_capped_drop(cluster, split):
     assert sum(direct_counts(cluster, db.target)) == 0
     db.client.drop_database(db.name)
     assert db.name not in db.client.list_database_names()
+
+
+def test_shard_key_with_id_in_second_place(cluster, db):
+    ns, middle = f"{db.name}.pairs", {"c": 500, "_id": 0}
+    cluster.shard_collection(ns, {"c": 1, "_id": 1})
+    cluster.split(ns, middle)
+    cluster.move_chunk(ns, middle, other_shard(cluster, db.client, db.name))
+    db.pairs.insert_many([{"_id": 1000 - i, "c": i} for i in range(1000)], ordered=False)
+    assert sorted(direct_counts(cluster, db.pairs)) == [500, 500]
+    assert db.pairs.find_one({"c": 499, "_id": 501}) and db.pairs.find_one({"c": 500, "_id": 500})
