@@ -8,6 +8,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
+#include "copy/presplit.h"
 #include "mongo/cursor.h"
 
 namespace mongotwin::copy {
@@ -69,7 +70,9 @@ void InitialCopy::create_targets(std::stop_token stop) {
     if (!layout_.shard_key(c->target_ns).empty()) continue;
     retrying(stop, [&] {
       ddl_.create_collection(c->target_ns, c->from.options, true);
-      if (c->from.shard_key && target_.sharded()) ddl_.shard_collection(c->target_ns, *c->from.shard_key, c->from.shard_key_unique);
+      if (!c->from.shard_key || !target_.sharded()) return;
+      ddl_.shard_collection(c->target_ns, *c->from.shard_key, c->from.shard_key_unique);
+      presplit(source_, target_, c->target_ns, *c->from.shard_key, c->from.uuid);
     });
     if (stop.stop_requested()) return;
   }
