@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from cluster import Auth, ReplicaSet, ShardedCluster
 
@@ -18,7 +20,10 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def base_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("clusters")
+    """Gigabytes, so they are not left to pytest, which keeps the last runs' directories."""
+    directory = tmp_path_factory.mktemp("clusters")
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _shared(make):
