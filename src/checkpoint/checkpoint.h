@@ -40,6 +40,11 @@ class Checkpointer {
  public:
   Checkpointer(CheckpointStore& store, plan::Frontier& frontier, std::function<bson::Document()> held)
       : store_(store), frontier_(frontier), held_(std::move(held)) {}
+  // What the store holds already.
+  void start_at(std::vector<oplog::Timestamp> checkpointed) {
+    Lock lock(state_m_);
+    checkpointed_ = std::move(checkpointed);
+  }
   // Saves if there is something new. Throws as the store does; what could not be saved is saved next time.
   void save();
   void save_phase(Phase phase);

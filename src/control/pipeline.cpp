@@ -66,6 +66,7 @@ void Pipeline::start_applying(Start start) {
     return true;
   };
   planner_ = std::make_unique<plan::Planner>(plan::PlannerLimits(), merger_, *assembler_, catalog_, frontier_, queues, std::move(work));
+  checkpointer_.start_at(start.positions);
   planner_->start_at(std::move(start.positions), std::move(start.exact_after));
   workers_.emplace_back("ddl", ddl_signal_, kIdle, [this](std::stop_token stop) { return ddl_step(stop); }, on_error_);
   workers_.emplace_back("ckpt", checkpoint_signal_, kCheckpointEvery, [this](std::stop_token) { return checkpoint_step(); }, on_error_);
@@ -189,7 +190,8 @@ Pipeline::Observed Pipeline::observe() {
   if (planner_) o.planned = planner_->planned();
   auto now = clock_.now();
   for (std::size_t s = 0; s < readers_.size(); ++s) {
-    o.read.push_back(journal_->read_up_to(static_cast<oplog::ShardIndex>(s)));
+    auto read = journal_->read_up_to(static_cast<oplog::ShardIndex>(s));
+    o.read.push_back(s < o.planned.size() ? std::max(read, o.planned[s]) : read);  // by an earlier run
     o.entries_read += readers_[s].entries_read();
     if (s < o.applied.size())
       if (auto ms = readers_[s].oldest_unapplied_ms(o.applied[s]); ms && (!o.oldest_unapplied_ms || *ms < *o.oldest_unapplied_ms)) o.oldest_unapplied_ms = ms;

@@ -41,6 +41,7 @@ class Pipeline {
   void start_applying(Start start);
 
   void hold(bool on);
+  [[nodiscard]] bool drained() const { return planner_ && planner_->drained(); }  // see Planner
   void stop_after(std::vector<oplog::Timestamp> last);
   [[nodiscard]] bool stopped() const { return planner_ && planner_->stopped(); }
   [[nodiscard]] bool consistent() const { return consistent_; }

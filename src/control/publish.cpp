@@ -63,8 +63,12 @@ void Replicator::publish() {
   status.link = options_.link;
   {
     Lock lock(m_);
-    status.state = paused_ && (state_ == State::replicating || state_ == State::catching_up) ? State::paused : state_;
+    status.state = state_;
     status.detail = detail_;
+    if (paused_ && (state_ == State::replicating || state_ == State::catching_up)) {
+      if (pipeline_ && pipeline_->drained()) status.state = State::paused;
+      else status.detail = "pausing: what is under way is brought to its end";
+    }
     if (pair_) {
       status.source = info_of(*pair_->source);
       status.target = info_of(*pair_->target);
