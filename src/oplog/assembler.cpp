@@ -76,7 +76,7 @@ std::vector<Op> Assembler::feed(ShardIndex shard, const Entry& entry) {
 void Assembler::feed_write(ShardIndex shard, const Entry& entry, Timestamp visible, bool in_transaction, std::vector<Op>& out) {
   if (NamespaceFilter::is_internal_database(entry.database())) return;
   if (!entry.ui) throw Error(Remedy::pause, fmt::format("shard {}: an entry without a UUID on {} (ts {})", shard_names_[shard], entry.ns, to_string(entry.ts)), "the source is older than MongoDB 4.4");
-  auto collection = catalog_.find(shard, *entry.ui);
+  auto collection = catalog_.written(shard, entry);
   if (!collection) {
     if (in_listing(shard, entry.ts) || entry.from_migrate) return;
     throw Error(Remedy::pause, fmt::format("shard {}: an operation on {} (UUID {}, ts {}), a collection whose creation was never seen", shard_names_[shard], entry.ns, entry.ui->to_string(), to_string(entry.ts)),
