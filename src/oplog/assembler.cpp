@@ -133,6 +133,7 @@ Assembler::Open& Assembler::hold(ShardIndex shard, const Entry& entry) {
     open.parts.push_back(parse_entry(entry.doc.detached()));
   }
   open.prepared = open.prepared || entry.o["prepare"].truthy();
+  open.maybe_half = open.prepared && entry.ts <= *std::max_element(listed_up_to_.begin(), listed_up_to_.end());
   return open;
 }
 
@@ -177,6 +178,10 @@ void Assembler::rebuild(ShardIndex shard, const Entry& entry) {
   } else if (name == "commitTransaction" || name == "abortTransaction") {
     open_.erase({shard, entry.transaction});
   }
+}
+
+bool Assembler::whole() const {
+  return std::none_of(open_.begin(), open_.end(), [](const auto& o) { return o.second.maybe_half && !o.second.emitted; });
 }
 
 std::optional<Timestamp> Assembler::oldest_open(ShardIndex shard) const {
