@@ -126,7 +126,8 @@ void take_in(SourceCatalog& out, const ShardListing& listing, oplog::ShardIndex 
     oplog::Catalog::Listed listed{shard, c.ns, c.uuid, c.options, {}, real};
     for (const auto& spec : c.indexes) listed.indexes.emplace_back(spec.view().string("name").value_or(""));
     out.listed.push_back(listed);
-    if (!real || c.ns.substr(database.size() + 1) == "system.views") continue;
+    auto name = std::string_view(c.ns).substr(database.size() + 1);
+    if (!real || name == "system.views" || name.starts_with("system.resharding.")) continue;
     auto known = std::find_if(out.collections.begin(), out.collections.end(), [&](const auto& k) { return k.uuid == c.uuid; });
     if (known == out.collections.end()) {
       SourceCollection collection{c.ns, c.uuid, c.options, {}, {}, false, {}};
