@@ -38,7 +38,8 @@ class Assembler {
   [[nodiscard]] std::vector<AwaitedCommit> awaited_commits() const;
   void restore_awaited(const std::vector<AwaitedCommit>& awaited);
   // False while a transaction may be on the target in part: prepared before the copy began on all shards, it may have
-  // been committed by then on some, where it was copied, and still be open here.
+  // been committed by then on some, where it was copied, and still be open here. Its removes are marked: if it moves a
+  // document, the copy may have it from its new shard already.
   [[nodiscard]] bool whole() const;
 
  private:
