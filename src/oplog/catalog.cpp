@@ -98,6 +98,8 @@ void Catalog::add(const Listed& listed) {
   }
   join(*logical, {listed.shard, listed.uuid});
   for (const auto& name : listed.indexes) logical->indexes[name].insert(listed.shard);
+  for (const auto& spec : listed.specs)
+    if (logical->internal) logical->specs[std::string(spec.view().string("name").value_or(""))] = spec;
 }
 
 void Catalog::add_view(const std::string& ns, bson::Document definition) {

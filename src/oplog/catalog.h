@@ -28,6 +28,7 @@ class Catalog {
     bson::Document options;
     std::vector<std::string> indexes;  // names
     bool real = true;
+    std::vector<bson::Document> specs = {};  // of the indexes of a resharding's temporary collection
   };
   void add(const Listed& listed);
   void add_view(const std::string& ns, bson::Document definition);
