@@ -34,6 +34,13 @@ bool same_key(const std::vector<std::string>& shard_key, bson::View a, bson::Vie
   return true;
 }
 
+// The document stands under this document key.
+bool has_key(bson::View document, bson::View key) {
+  for (const auto& e : key)
+    if (e.key() != "_id" && !document.at_path(e.key()).same_value(e)) return false;
+  return true;
+}
+
 using Found = std::unordered_map<std::uint64_t, bson::Document>;
 
 Found read_current(TargetWriter& writer, const std::string& ns, const std::vector<DocWrite*>& writes) {
@@ -83,7 +90,7 @@ void plan_one(TargetWriter& writer, const std::string& ns, DocWrite& w, const Fo
   auto it = found.find(plan::hash_id(w.id(), 0));
   const bson::Document* current = it == found.end() ? nullptr : &it->second;
   if (w.kind == WriteKind::remove) {
-    if (current) todo.removes.push_back(key_query(writer.shard_key(ns), current->view()));
+    if (current && (!w.only_as_keyed || has_key(*current, w.key))) todo.removes.push_back(key_query(writer.shard_key(ns), current->view()));
     return;
   }
   bson::Document final_doc = w.doc;

@@ -155,7 +155,7 @@ void LaneApplier::apply_capped(const std::string& ns, Writes& writes, bool toler
   for (std::size_t i = 0; i < writes.size();) {
     Writes run;
     std::vector<bson::View> inserts;
-    while (i < writes.size() && writes[i]->kind == WriteKind::put && writes[i]->fresh && !oplog::insert_needs_literal(writes[i]->doc)) {
+    while (i < writes.size() && lot_.empty() && writes[i]->kind == WriteKind::put && writes[i]->fresh && !oplog::insert_needs_literal(writes[i]->doc)) {
       inserts.push_back(writes[i]->doc);
       run.push_back(writes[i++]);
     }
@@ -165,16 +165,24 @@ void LaneApplier::apply_capped(const std::string& ns, Writes& writes, bool toler
       at += result.errors.front().index;
       if (result.errors.front().code != mongo::code::kDuplicateKey)
         throw Error(Remedy::pause, fmt::format("target: {}: the document {} is refused: {}", ns, bson::to_json(run[at]->id()), result.errors.front().message));
-      if (!apply_exact(*writer_, ns, {run[at]}, !tolerant).empty())
-        throw Error(Remedy::pause, fmt::format("target: {}: the document {} clashes on a unique index", ns, bson::to_json(run[at]->id())), "start again with a new copy");
-      ++at;
+      take_capped(ns, *run[at++], tolerant);
     }
-    if (i < writes.size()) {
-      if (!apply_exact(*writer_, ns, {writes[i]}, !tolerant).empty())
-        throw Error(Remedy::pause, fmt::format("target: {}: the document {} clashes on a unique index", ns, bson::to_json(writes[i]->id())), "start again with a new copy");
-      ++i;
-    }
+    if (i < writes.size()) take_capped(ns, *writes[i++], tolerant);
   }
+}
+
+// Where the target may be newer, a clash means that the document is gone again later on: it is parked at once, since
+// what follows for it is in this very round. The write itself stays as it is, for the round may be tried again.
+void LaneApplier::take_capped(const std::string& ns, DocWrite& write, bool tolerant) {
+  auto copy = write;
+  if (!lot_.empty() && lot_.follow(copy)) {
+    parked_ = true;
+    return;
+  }
+  if (apply_exact(*writer_, ns, {&write}, !tolerant).empty()) return;
+  if (!tolerant) throw Error(Remedy::pause, fmt::format("target: {}: the document {} clashes on a unique index", ns, bson::to_json(write.id())), "start again with a new copy");
+  lot_.park(std::move(copy));
+  parked_ = true;
 }
 
 }  // namespace mongotwin::apply

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "apply/lane_applier.h"
 #include "mongo/cursor.h"
+#include "oplog/delta.h"
 
 namespace mongotwin::apply {
 namespace {
@@ -118,11 +120,22 @@ void MongoWriter::replace_all(const std::string& ns, const std::vector<bson::Doc
     b.string(command, collection).open_array(list);
     append(b, std::string_view("0"), i);
     b.close();
-    if (std::string_view(command) == "insert") b.boolean("bypassDocumentValidation", true);
+    if (std::string_view(command) != "delete") b.boolean("bypassDocumentValidation", true);
     statements.push_back({database, b.finish()});
   };
   for (std::size_t i = 0; i < remove_queries.size(); ++i) statement("delete", "deletes", AppendRemoves{remove_queries}, i);
-  for (std::size_t i = 0; i < inserts.size(); ++i) statement("insert", "documents", AppendDocuments{inserts}, i);
+  for (std::size_t i = 0; i < inserts.size(); ++i) {
+    if (!oplog::insert_needs_literal(inserts[i])) {
+      statement("insert", "documents", AppendDocuments{inserts}, i);
+      continue;
+    }
+    std::vector<UpdateStatement> puts(1);
+    auto& put = puts.front();
+    put.query = key_query(shard_key(ns), inserts[i]);
+    put.update = bson::Builder().open_document("0").open_document("$replaceWith").document("$literal", inserts[i]).close().close().finish();
+    put.pipeline = put.upsert = true;
+    statement("update", "updates", AppendUpdates{puts}, 0);
+  }
   client_.transaction(statements);
 }
 

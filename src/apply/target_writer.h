@@ -37,7 +37,8 @@ class TargetWriter {
   virtual WriteResult update(const std::string& ns, const std::vector<UpdateStatement>& updates, bool ordered) = 0;
   virtual WriteResult remove(const std::string& ns, const std::vector<bson::Document>& queries, bool ordered) = 0;
   virtual std::vector<bson::Document> find(const std::string& ns, bson::View filter) = 0;
-  // Removes and inserts as one transaction; a refused statement throws CommandError with its code.
+  // Removes and inserts as one transaction, every document exactly as it is (also Timestamp(0,0), see
+  // oplog::insert_needs_literal); a refused statement throws CommandError with its code.
   virtual void replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) = 0;
   // The shard key's paths on the target, in order; empty where the collection is not sharded.
   virtual std::vector<std::string> shard_key(const std::string& ns) = 0;

@@ -34,6 +34,7 @@ Pipeline::~Pipeline() {
 }
 
 void Pipeline::start_reading(const std::vector<oplog::Timestamp>& resume) {
+  resume_ = resume;
   for (std::size_t s = 0; s < source_.shards().size(); ++s) {
     auto& shard = source_.shards()[s];
     auto& reader = readers_.emplace_back(static_cast<oplog::ShardIndex>(s), std::make_unique<source::MongoOplog>(*shard.pool), *journal_, clock_, waits_.reporter("read." + shard.name));
@@ -67,7 +68,7 @@ void Pipeline::start_applying(Start start) {
   };
   planner_ = std::make_unique<plan::Planner>(plan::PlannerLimits(), merger_, *assembler_, catalog_, frontier_, queues, std::move(work));
   checkpointer_.start_at(start.positions);
-  planner_->start_at(std::move(start.positions), std::move(start.exact_after));
+  planner_->start_at(std::move(start.positions), std::move(start.exact_after), resume_);
   workers_.emplace_back("ddl", ddl_signal_, kIdle, [this](std::stop_token stop) { return ddl_step(stop); }, on_error_);
   workers_.emplace_back("ckpt", checkpoint_signal_, kCheckpointEvery, [this](std::stop_token) { return checkpoint_step(); }, on_error_);
   if (source_.shards().size() > 1) workers_.emplace_back("nudge", nudge_signal_, kNudgeEvery, [this](std::stop_token) { return nudge_step(); }, on_error_);

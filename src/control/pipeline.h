@@ -96,6 +96,7 @@ class Pipeline {
   std::deque<apply::LaneApplier> lanes_;
   std::unique_ptr<plan::Planner> planner_;
   std::deque<source::OplogReader> readers_;
+  std::vector<oplog::Timestamp> resume_;     // where they begin
   BoundedQueue<DdlJob> ddl_queue_;           // pushed by merge, popped by ddl; holds at most one job
   std::atomic<bool> consistent_{false};
 

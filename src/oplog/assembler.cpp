@@ -16,40 +16,53 @@ bool is_partial_or_prepared(const Entry& entry) { return entry.o["partialTxn"].t
 // those have neither the flags nor a chain, and are complete in themselves.
 bool is_chained(const Entry& entry) { return !entry.transaction.empty() && (is_partial_or_prepared(entry) || !entry.previous.is_null()); }
 
-// The net effect of one shard's operations on a document: does it leave it there?
-bool ends_removed(const std::vector<Op>& ops, const Op& like) {
-  for (auto it = ops.rbegin(); it != ops.rend(); ++it)
-    if (it->collection == like.collection && it->id().same_value(like.id())) return it->kind == OpKind::remove;
-  return false;
+using DocumentKey = std::pair<const Collection*, std::string>;
+
+DocumentKey key_of(const Op& op) {
+  auto id = op.id();
+  return {op.collection.get(), std::string(1, static_cast<char>(id.type())) + std::string(id ? id.value_bytes() : std::string_view())};
 }
 
-// A shard-key update moves a document: a delete on one shard, an insert on the other. Their prepares say nothing of
-// their order, so shards that leave the document gone come first, document by document.
-void order_moves(std::vector<std::vector<Op>>& by_shard, std::vector<Op>& out) {
-  struct Site {
-    bool removed;
-    std::size_t shard;
-  };
-  std::map<std::pair<const Collection*, std::string>, std::vector<Site>> sites;
-  auto key_of = [](const Op& op) {
-    auto id = op.id();
-    return std::pair(op.collection.get(), std::string(1, static_cast<char>(id.type())) + std::string(id ? id.value_bytes() : std::string_view()));
-  };
+// What one shard's operations do with a document.
+struct Site {
+  std::size_t shard;
+  bool was_there;         // its first operation is not an insert
+  bool stays;             // its last one is not a remove
+  std::size_t first_out;  // its first remove
+};
+
+std::map<DocumentKey, std::vector<Site>> find_sites(const std::vector<std::vector<Op>>& by_shard) {
+  std::map<DocumentKey, std::vector<Site>> sites;
   for (std::size_t s = 0; s < by_shard.size(); ++s)
-    for (const auto& op : by_shard[s]) {
+    for (std::size_t n = 0; n < by_shard[s].size(); ++n) {
+      const auto& op = by_shard[s][n];
       if (!op.collection) continue;
       auto& list = sites[key_of(op)];
-      if (list.empty() || list.back().shard != s) list.push_back({ends_removed(by_shard[s], op), s});
+      if (list.empty() || list.back().shard != s) list.push_back({s, op.kind != OpKind::insert, true, SIZE_MAX});
+      list.back().stays = op.kind != OpKind::remove;
+      if (op.kind == OpKind::remove) list.back().first_out = std::min(list.back().first_out, n);
     }
-  auto stays = [&](std::size_t s, const Op& op) {
-    if (!op.collection) return false;
+  return sites;
+}
+
+// A shard-key update moves a document: a delete on one shard, an insert on the other; in one transaction it may move
+// on, or back. The shards' prepares say nothing of their order. Document by document: first it leaves the shard where
+// it was, then come the shards that it only passed through, and last the one where it stays.
+void order_moves(std::vector<std::vector<Op>>& by_shard, std::vector<Op>& out) {
+  auto sites = find_sites(by_shard);
+  auto turn = [&](std::size_t s, std::size_t n) {
+    const auto& op = by_shard[s][n];
+    if (!op.collection) return 0;
     const auto& list = sites.at(key_of(op));
-    return list.size() > 1 && std::none_of(list.begin(), list.end(), [&](const Site& site) { return site.shard == s && site.removed; });
+    if (list.size() == 1) return 0;
+    const auto& site = *std::find_if(list.begin(), list.end(), [&](const Site& x) { return x.shard == s; });
+    if (site.was_there && n <= site.first_out) return 0;
+    return site.stays ? 2 : 1;
   };
-  for (bool late : {false, true})
+  for (int now : {0, 1, 2})
     for (std::size_t s = 0; s < by_shard.size(); ++s)
-      for (auto& op : by_shard[s])
-        if (stays(s, op) == late) out.push_back(op);
+      for (std::size_t n = 0; n < by_shard[s].size(); ++n)
+        if (turn(s, n) == now) out.push_back(by_shard[s][n]);
 }
 
 }  // namespace
@@ -76,7 +89,7 @@ std::vector<Op> Assembler::feed(ShardIndex shard, const Entry& entry) {
 void Assembler::feed_write(ShardIndex shard, const Entry& entry, Timestamp visible, bool in_transaction, std::vector<Op>& out) {
   if (NamespaceFilter::is_internal_database(entry.database())) return;
   if (!entry.ui) throw Error(Remedy::pause, fmt::format("shard {}: an entry without a UUID on {} (ts {})", shard_names_[shard], entry.ns, to_string(entry.ts)), "the source is older than MongoDB 4.4");
-  auto collection = catalog_.find(shard, *entry.ui);
+  auto collection = catalog_.written(shard, entry);
   if (!collection) {
     if (in_listing(shard, entry.ts) || entry.from_migrate) return;
     throw Error(Remedy::pause, fmt::format("shard {}: an operation on {} (UUID {}, ts {}), a collection whose creation was never seen", shard_names_[shard], entry.ns, entry.ui->to_string(), to_string(entry.ts)),
@@ -133,6 +146,7 @@ Assembler::Open& Assembler::hold(ShardIndex shard, const Entry& entry) {
     open.parts.push_back(parse_entry(entry.doc.detached()));
   }
   open.prepared = open.prepared || entry.o["prepare"].truthy();
+  open.maybe_half = open.prepared && entry.ts <= *std::max_element(listed_up_to_.begin(), listed_up_to_.end());
   return open;
 }
 
@@ -160,6 +174,7 @@ void Assembler::feed_commit(ShardIndex shard, const Entry& entry, std::vector<Op
     auto it = open_.find({s, entry.transaction});
     if (it == open_.end() || !it->second.prepared || it->second.emitted) continue;
     unwrap(s, it->second.parts, entry.ts, true, by_shard.emplace_back());
+    for (auto& op : by_shard.back()) op.only_as_keyed = it->second.maybe_half && op.kind == OpKind::remove;
     it->second.parts.clear();
     it->second.emitted = true;
   }
@@ -177,6 +192,10 @@ void Assembler::rebuild(ShardIndex shard, const Entry& entry) {
   } else if (name == "commitTransaction" || name == "abortTransaction") {
     open_.erase({shard, entry.transaction});
   }
+}
+
+bool Assembler::whole() const {
+  return std::none_of(open_.begin(), open_.end(), [](const auto& o) { return o.second.maybe_half && !o.second.emitted; });
 }
 
 std::optional<Timestamp> Assembler::oldest_open(ShardIndex shard) const {

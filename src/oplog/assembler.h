@@ -37,6 +37,10 @@ class Assembler {
   [[nodiscard]] std::optional<Timestamp> oldest_open(ShardIndex shard) const;
   [[nodiscard]] std::vector<AwaitedCommit> awaited_commits() const;
   void restore_awaited(const std::vector<AwaitedCommit>& awaited);
+  // False while a transaction may be on the target in part: prepared before the copy began on all shards, it may have
+  // been committed by then on some, where it was copied, and still be open here. Its removes are marked: if it moves a
+  // document, the copy may have it from its new shard already.
+  [[nodiscard]] bool whole() const;
 
  private:
   using Key = std::pair<ShardIndex, std::string>;
@@ -45,6 +49,7 @@ class Assembler {
     std::vector<Entry> parts;  // the applyOps entries, in order
     bool prepared = false;
     bool emitted = false;
+    bool maybe_half = false;  // see whole()
   };
 
   void feed_write(ShardIndex shard, const Entry& entry, Timestamp visible, bool in_transaction, std::vector<Op>& out);

@@ -91,12 +91,15 @@ void Catalog::add(const Listed& listed) {
       auto info = *logical->info;
       info.replicated = false;
       logical->info = std::make_shared<const Collection>(info);
+      logical->left_over = true;
       if (owner) by_ns_[listed.ns] = owner;
       else by_ns_.erase(listed.ns);
     }
   }
   join(*logical, {listed.shard, listed.uuid});
   for (const auto& name : listed.indexes) logical->indexes[name].insert(listed.shard);
+  for (const auto& spec : listed.specs)
+    if (logical->internal) logical->specs[std::string(spec.view().string("name").value_or(""))] = spec;
 }
 
 void Catalog::add_view(const std::string& ns, bson::Document definition) {
@@ -119,6 +122,38 @@ CollectionRef Catalog::find(ShardIndex shard, const Uuid& uuid) const {
   return it == by_uuid_.end() ? nullptr : logicals_.at(it->second).info;
 }
 
+CollectionRef Catalog::written(ShardIndex shard, const Entry& entry) {
+  auto* logical = logical_of(shard, entry);
+  if (logical && logical->left_over && !entry.from_migrate) logical = &become_real(*logical);
+  return logical ? logical->info : nullptr;
+}
+
+Catalog::Logical* Catalog::left_over_of(const std::string& ns) {
+  for (auto& [id, logical] : logicals_)
+    if (logical.left_over && logical.info->ns == ns) return &logical;
+  return nullptr;
+}
+
+Catalog::Logical& Catalog::become_real(Logical& left_over) {
+  const auto ns = left_over.info->ns;
+  auto named = by_ns_.find(ns);
+  if (named == by_ns_.end())
+    throw Error(Remedy::resync, fmt::format("{} is written to on a shard where it was not known to the cluster when the copy began, and what was known of that name is gone", ns), "start again with a new copy");
+  auto& real = logicals_.at(named->second);
+  auto id = left_over.info->id;
+  for (const auto& [name, shards] : left_over.indexes) real.indexes[name].insert(shards.begin(), shards.end());
+  for (const auto& incarnation : left_over.incarnations) join(real, incarnation);
+  logicals_.erase(id);
+  return real;
+}
+
+// The shards end a resharding each for itself: one that keeps no part of the collection may drop its old incarnation
+// before another renames the temporary over it. The temporary has the old UUID in its name.
+bool Catalog::is_being_resharded(const Logical& logical, const Uuid& uuid) const {
+  auto temporary = by_ns_.find(logical.info->database() + ".system.resharding." + uuid.to_string());
+  return temporary != by_ns_.end() && temporary->second != logical.info->id;
+}
+
 Catalog::Logical* Catalog::logical_of(ShardIndex shard, const Entry& entry) {
   if (!entry.ui) return nullptr;
   auto it = by_uuid_.find({shard, *entry.ui});
@@ -133,7 +168,10 @@ std::optional<std::string> Catalog::remove_incarnation(IncarnationKey incarnatio
   changed_ = true;
   auto& logical = logicals_.at(id);
   logical.incarnations.erase(incarnation);
-  if (!logical.incarnations.empty()) return {};
+  bool none_there = std::none_of(logical.incarnations.begin(), logical.incarnations.end(), [&](const auto& other) { return other.first == incarnation.first; });
+  for (auto& [name, shards] : logical.indexes)
+    if (none_there) shards.erase(incarnation.first);
+  if (!logical.incarnations.empty() || is_being_resharded(logical, incarnation.second)) return {};
   std::optional<std::string> gone;
   if (!logical.replaced && logical.info->replicated) gone = logical.info->ns;
   if (auto named = by_ns_.find(logical.info->ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
@@ -205,6 +243,9 @@ void Catalog::drop(ShardIndex shard, const Entry& entry, Ddls& out) {
   bool views = entry.o.string("drop") == "system.views";
   auto* logical = logical_of(shard, entry);
   if (!logical) return;
+  // A left-over of the same name: a movePrimary to there ends with this drop. A user's drop is sent to every shard, and
+  // then the left-over goes as well.
+  if (auto* left_over = logical->left_over || logical->incarnations.size() > 1 ? nullptr : left_over_of(logical->info->ns)) (void)become_real(*left_over);
   bool last = logical->incarnations.size() == 1;
   if (auto gone = remove_incarnation({shard, *entry.ui})) out.push_back({DdlKind::drop, *gone, {}, false, {}, {}});
   if (!views || !last) return;
@@ -218,21 +259,17 @@ void Catalog::rename(ShardIndex shard, const Entry& entry, Ddls& out) {
   if (!logical) return;
   auto to = std::string(entry.o.string("to").value_or(""));
   auto replaced_uuid = Uuid::from(entry.o["dropTarget"]);
+  if (logical->left_over) {  // the cluster does not know of it
+    if (replaced_uuid) (void)remove_incarnation({shard, *replaced_uuid});
+    return;
+  }
   auto* replaced = [&]() -> Logical* {
     auto named = by_ns_.find(to);
     return named == by_ns_.end() ? nullptr : &logicals_.at(named->second);
   }();
 
   if (logical->internal && replaced && replaced != logical) {
-    // The end of a resharding on this shard: the temporary becomes an incarnation, nothing changes for the target.
-    IncarnationKey incarnation{shard, *entry.ui};
-    join(*replaced, incarnation);
-    auto temporary = logical->info->id;
-    logical->incarnations.erase(incarnation);
-    if (logical->incarnations.empty()) {
-      by_ns_.erase(logical->info->ns);
-      logicals_.erase(temporary);
-    }
+    end_resharding(shard, *logical, *entry.ui, *replaced, out);
     if (replaced_uuid) (void)remove_incarnation({shard, *replaced_uuid});
     return;
   }
@@ -261,14 +298,32 @@ void Catalog::rename(ShardIndex shard, const Entry& entry, Ddls& out) {
   if (replaced_uuid) (void)remove_incarnation({shard, *replaced_uuid});
 }
 
+// On this shard the temporary becomes an incarnation. Nothing changes for the target, but that the new shard key may
+// have brought an index with it.
+void Catalog::end_resharding(ShardIndex shard, Logical& temporary, const Uuid& uuid, Logical& real, Ddls& out) {
+  IncarnationKey incarnation{shard, uuid};
+  for (const auto& [name, shards] : temporary.indexes) {
+    if (!shards.contains(shard)) continue;
+    auto spec = temporary.specs.find(name);
+    if (!real.indexes.contains(name) && real.info->replicated && spec != temporary.specs.end()) out.push_back({DdlKind::create_index, real.info->ns, {}, false, name, spec->second});
+    real.indexes[name].insert(shard);
+  }
+  join(real, incarnation);
+  auto id = temporary.info->id;
+  temporary.incarnations.erase(incarnation);
+  if (!temporary.incarnations.empty()) return;
+  by_ns_.erase(temporary.info->ns);
+  logicals_.erase(id);
+}
+
 void Catalog::create_indexes(ShardIndex shard, const Entry& entry, Ddls& out) {
   auto* logical = logical_of(shard, entry);
   if (!logical) return;
   auto add = [&](bson::Document spec) {
     auto name = std::string(spec.view().string("name").value_or(""));
-    auto& shards = logical->indexes[name];
-    if (shards.empty() && logical->info->replicated) out.push_back({DdlKind::create_index, logical->info->ns, {}, false, name, spec});
-    shards.insert(shard);
+    if (!logical->indexes.contains(name) && logical->info->replicated) out.push_back({DdlKind::create_index, logical->info->ns, {}, false, name, spec});
+    logical->indexes[name].insert(shard);
+    if (logical->internal) logical->specs[name] = spec;
     changed_ = true;
   };
   if (entry.command() == "createIndexes") return add(without_first(entry.o));
@@ -282,9 +337,12 @@ void Catalog::drop_indexes(ShardIndex shard, const Entry& entry, Ddls& out) {
   auto name = std::string(entry.o.string("index").value_or(""));
   auto it = logical->indexes.find(name);
   if (it == logical->indexes.end()) return;
-  it->second.erase(shard);
   changed_ = true;
-  if (!it->second.empty()) return;
+  if (entry.from_migrate) {  // only this shard tidies up
+    it->second.erase(shard);
+    return;
+  }
+  // The first shard speaks for all: one where the collection is a left-over without chunks is never asked.
   logical->indexes.erase(it);
   if (logical->info->replicated) out.push_back({DdlKind::drop_index, logical->info->ns, {}, false, name, {}});
 }
@@ -338,7 +396,7 @@ bson::Document Catalog::to_document() const {
   for (const auto& [id, l] : logicals_) {
     b.open_document(std::to_string(n++)).int64("id", static_cast<std::int64_t>(id)).string("ns", l.info->ns);
     b.boolean("replicated", l.info->replicated).boolean("capped", l.info->capped).boolean("simple_collation", l.info->simple_collation);
-    b.boolean("take_migrated", l.info->take_migrated).timestamp("copied_up_to", l.info->copied_up_to).boolean("internal", l.internal).boolean("replaced", l.replaced);
+    b.boolean("take_migrated", l.info->take_migrated).timestamp("copied_up_to", l.info->copied_up_to).boolean("internal", l.internal).boolean("replaced", l.replaced).boolean("left_over", l.left_over);
     auto named = by_ns_.find(l.info->ns);
     b.boolean("named", named != by_ns_.end() && named->second == id);
     b.open_array("incarnations");
@@ -348,7 +406,9 @@ bson::Document Catalog::to_document() const {
     b.close().open_array("indexes");
     k = 0;
     for (const auto& [name, shards] : l.indexes) {
-      b.open_document(std::to_string(k++)).string("name", name).open_array("shards");
+      b.open_document(std::to_string(k++)).string("name", name);
+      if (auto spec = l.specs.find(name); spec != l.specs.end()) b.document("spec", spec->second);
+      b.open_array("shards");
       int j = 0;
       for (auto shard : shards) b.int32(std::to_string(j++), static_cast<std::int32_t>(shard));
       b.close().close();
@@ -372,6 +432,7 @@ void Catalog::load(bson::View document) {
                                                            v["simple_collation"].truthy(), v["take_migrated"].truthy(), v["copied_up_to"].timestamp().value_or(Timestamp())});
     l.internal = v["internal"].truthy();
     l.replaced = v["replaced"].truthy();
+    l.left_over = v["left_over"].truthy();
     if (v["named"].truthy()) by_ns_[l.info->ns] = id;
     for (const auto& i : v.fields("incarnations")) {
       auto inc = *i.document();
@@ -379,7 +440,10 @@ void Catalog::load(bson::View document) {
     }
     for (const auto& i : v.fields("indexes")) {
       auto index = *i.document();
-      for (const auto& s : index.fields("shards")) l.indexes[std::string(*index.string("name"))].insert(static_cast<ShardIndex>(*s.integer()));
+      auto name = std::string(*index.string("name"));
+      auto& shards = l.indexes[name];
+      for (const auto& s : index.fields("shards")) shards.insert(static_cast<ShardIndex>(*s.integer()));
+      if (auto spec = index.document("spec")) l.specs[name] = bson::Document::copy_of(*spec);
     }
   }
   for (const auto& e : document.fields("views")) {

@@ -2,7 +2,7 @@
 // Catalog: the source's collections as of the merged order. Names lie (movePrimary makes a second collection of the
 // same name, resharding renames a third one over it), so entries are followed by UUID: a logical collection is the
 // set of its incarnations (shard, UUID), and it is dropped on the target when the last of them is gone.
-// DDL that every shard logs once is applied once: the same counting serves indexes.
+// DDL that every shard logs once is applied once: an index comes and goes with the first shard that says so.
 // Owned by one thread (merge).
 #pragma once
 
@@ -28,6 +28,7 @@ class Catalog {
     bson::Document options;
     std::vector<std::string> indexes;  // names
     bool real = true;
+    std::vector<bson::Document> specs = {};  // of the indexes of a resharding's temporary collection
   };
   void add(const Listed& listed);
   void add_view(const std::string& ns, bson::Document definition);
@@ -35,6 +36,10 @@ class Catalog {
   void set_copied_up_to(const Uuid& uuid, Timestamp ts);
 
   [[nodiscard]] CollectionRef find(ShardIndex shard, const Uuid& uuid) const;
+  // The same for an entry that writes to it. A left-over that is written to without fromMigrate has become the
+  // collection of its name: a movePrimary was under way when mongotwin started.
+  // Throws Error(resync) if there is no such collection any more.
+  [[nodiscard]] CollectionRef written(ShardIndex shard, const Entry& entry);
 
   // Takes in a command entry, a write to system.views or a no-op with news; says what it means for the target.
   // Throws Error(pause) on a command that it does not know.
@@ -53,8 +58,10 @@ class Catalog {
     CollectionRef info;
     std::set<IncarnationKey> incarnations;
     std::map<std::string, std::set<ShardIndex>> indexes;  // name → shards that have it
-    bool internal = false;  // a resharding temporary
-    bool replaced = false;  // renamed over: the target has none of it any more
+    std::map<std::string, bson::Document> specs;  // of the indexes of an internal one
+    bool internal = false;   // a resharding temporary
+    bool replaced = false;   // renamed over: the target has none of it any more
+    bool left_over = false;  // what the cluster did not know when mongotwin started
   };
   using Ddls = std::vector<Ddl>;
 
@@ -64,6 +71,10 @@ class Catalog {
   // Removes one incarnation; the logical collection goes with its last one. Returns its target name if the target must drop it.
   std::optional<std::string> remove_incarnation(IncarnationKey incarnation);
   void set_name(Logical& logical, const std::string& ns);
+  [[nodiscard]] bool is_being_resharded(const Logical& logical, const Uuid& uuid) const;
+  [[nodiscard]] Logical* left_over_of(const std::string& ns);
+  Logical& become_real(Logical& left_over);
+  void end_resharding(ShardIndex shard, Logical& temporary, const Uuid& uuid, Logical& real, Ddls& out);
 
   void create(ShardIndex shard, const Entry& entry, Ddls& out);
   void drop(ShardIndex shard, const Entry& entry, Ddls& out);

@@ -79,6 +79,25 @@ TEST_F(CatalogTest, LeftOverThatTheClusterDoesNotKnowIsNotTheCollectionOfThatNam
   EXPECT_EQ(tell(0, "d", 1, R"({"drop": "c"})"), "drop d.c");
 }
 
+// A copy that begins while movePrimary copies: the new place is listed as something that the cluster does not know.
+TEST_F(CatalogTest, LeftOverBecomesTheCollectionWhenMovePrimaryEnds) {
+  list(0, "d.c", 1, {"_id_", "x_1"});
+  list(1, "d.c", 2, {"_id_", "x_1"}, "{}", false);
+  EXPECT_EQ(tell(0, "d", 1, R"({"drop": "c"})"), "");
+  EXPECT_EQ(ns_of(1, 2), "d.c");
+  EXPECT_EQ(tell(1, "d", 2, R"({"dropIndexes": "c", "index": "x_1"})"), "dropIndexes d.c x_1");
+  EXPECT_EQ(tell(1, "d", 2, R"({"drop": "c"})"), "drop d.c");
+}
+
+TEST_F(CatalogTest, LeftOverThatIsWrittenToIsTheCollection) {
+  list(0, "d.c", 1);
+  list(1, "d.c", 2, {"_id_"}, "{}", false);
+  EXPECT_FALSE(catalog.written(1, entry(at(++now), "i", "d.c", uuid(2), R"({"_id": 1})", {{}, true, {}, {}}))->replicated);
+  EXPECT_EQ(catalog.written(1, entry(at(++now), "i", "d.c", uuid(2), R"({"_id": 2})", {}))->ns, "d.c");
+  EXPECT_EQ(tell(0, "d", 1, R"({"drop": "c"})"), "");
+  EXPECT_EQ(ns_of(1, 2), "d.c");
+}
+
 TEST_F(CatalogTest, SameNameTwiceOnOneShardStops) {
   list(0, "d.c", 1);
   EXPECT_THROW((void)tell(0, "d", 2, R"({"create": "c"})"), Error);
@@ -202,6 +221,16 @@ TEST(CatalogFilterTest, RenameOutOfTheFilterDropsAndIntoItAsksForANewCopy) {
 }
 
 // ---- indexes
+TEST_F(CatalogTest, ShardThatKeepsNothingMayDropBeforeTheReshardingIsRenamed) {
+  list(0, "d.c", 1);
+  auto name = "system.resharding." + uuid(1).to_string();
+  EXPECT_EQ(tell(1, "d", 2, R"({"create": ")" + name + R"("})"), "");
+  EXPECT_EQ(tell(1, "d", 2, R"({"createIndexes": ")" + name + R"(", "v": 2, "key": {"k": 1}, "name": "k_1"})"), "");
+  EXPECT_EQ(tell(0, "d", 1, R"({"drop": "c"})"), "");
+  EXPECT_EQ(tell(1, "d", 2, R"({"renameCollection": "d.)" + name + R"(", "to": "d.c"})"), "createIndexes d.c k_1");
+  EXPECT_EQ(ns_of(1, 2), "d.c");
+  EXPECT_EQ(tell(1, "d", 2, R"({"drop": "c"})"), "drop d.c");
+}
 
 constexpr auto kIndex = R"({"createIndexes": "c", "v": 2, "key": {"x": 1}, "name": "x_1"})";
 constexpr auto kCommit = R"({"commitIndexBuild": "c", "indexes": [{"v": 2, "key": {"x": 1}, "name": "x_1"}, {"v": 2, "key": {"y": 1}, "name": "y_1"}]})";
@@ -227,6 +256,14 @@ TEST_F(CatalogTest, IndexDroppedOnEveryShardIsDroppedOnceAndMayComeAgain) {
   auto second = tell(1, "d", 1, R"({"dropIndexes": "c", "index": "x_1"})");
   EXPECT_EQ(first + second, "dropIndexes d.c x_1");
   EXPECT_EQ(tell(0, "d", 1, kIndex), "createIndexes d.c x_1");
+}
+
+// A shard whose part of the collection is a left-over without chunks is not asked.
+TEST_F(CatalogTest, IndexIsDroppedWithTheFirstShardThatDropsIt) {
+  list(0, "d.c", 1, {"_id_", "x_1"});
+  list(1, "d.c", 1, {"_id_", "x_1"});
+  EXPECT_EQ(tell(1, "d", 1, R"({"dropIndexes": "c", "index": "x_1"})", true), "");
+  EXPECT_EQ(tell(0, "d", 1, R"({"dropIndexes": "c", "index": "x_1"})"), "dropIndexes d.c x_1");
 }
 
 TEST_F(CatalogTest, CollModIsPassedOn) {
@@ -272,7 +309,7 @@ TEST_F(CatalogTest, ComesBackFromTheCheckpointAsItWas) {
   list(0, "d.c", 1, {"_id_", "x_1"}, R"({"capped": true})");
   list(1, "d.c", 1, {"_id_", "x_1"});
   list(0, "d.fr", 3, {"_id_"}, R"({"collation": {"locale": "fr"}})");
-  list(1, "d.c", 4, {"_id_"}, "{}", false);
+  list(1, "d.old", 4, {"_id_"}, "{}", false);
   (void)tell(0, "d", 2, R"({"create": "system.resharding.01"})");
   catalog.add_view("d.v", bson::Document::from_json(R"({"viewOn": "c", "pipeline": []})"));
   catalog.set_copied_up_to(uuid(1), at(7, 3));

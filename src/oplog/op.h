@@ -52,6 +52,7 @@ struct Op {
   bson::View key;            // the document key as the source knows it: shard key fields then _id, or only _id
   std::shared_ptr<const Ddl> ddl;
   bool in_transaction = false;
+  bool only_as_keyed = false;  // remove: the document may have moved and live on under another shard key, see Assembler::whole()
   [[nodiscard]] bson::Element id() const { return key["_id"]; }
 };
 

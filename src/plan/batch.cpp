@@ -27,6 +27,7 @@ DocWrite to_write(const Op& op) {
   } else if (op.kind == OpKind::remove) {
     w.kind = WriteKind::remove;
     w.may_be_absent = op.collection->capped;
+    w.only_as_keyed = op.only_as_keyed;
   } else if (oplog::classify(op.o) == oplog::UpdateKind::replacement) {
     w.kind = WriteKind::put;
     w.doc = oplog::replacement(op.o);
@@ -39,7 +40,7 @@ DocWrite to_write(const Op& op) {
 
 bool fold(DocWrite& w, const Op& op) {
   // 1 and 1.0 are one document to the server, but not the same bytes: such a pair must be written step by step.
-  if (!w.id().same_value(op.id())) return false;
+  if (!w.id().same_value(op.id()) || w.only_as_keyed || op.only_as_keyed) return false;
   auto next = to_write(op);
   switch (next.kind) {
     case WriteKind::remove:

@@ -23,6 +23,7 @@ struct DocWrite {
   WriteKind kind = WriteKind::put;
   bool fresh = false;          // put: the document was not there before this epoch
   bool may_be_absent = false;  // remove: it may have been inserted in this very epoch, or been evicted
+  bool only_as_keyed = false;  // remove: leave a document that has another shard key than `key`
   bson::Document doc;          // put: the whole document
   bson::Document key_owner;
   bson::View key;              // the document key before this epoch: the first operation's

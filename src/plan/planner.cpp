@@ -18,8 +18,9 @@ Planner::Planner(PlannerLimits limits, Merger& merger, oplog::Assembler& assembl
     : limits_(limits), merger_(merger), assembler_(assembler), catalog_(catalog), frontier_(frontier), lanes_(std::move(lanes)),
       work_(std::move(work)), builders_(lanes_.size()), waiting_(lanes_.size()) {}
 
-void Planner::start_at(std::vector<Timestamp> start, std::vector<Timestamp> exact_after) {
+void Planner::start_at(std::vector<Timestamp> start, std::vector<Timestamp> exact_after, std::vector<Timestamp> resume) {
   start_ = std::move(start);
+  resume_ = std::move(resume);
   exact_after_ = std::move(exact_after);
   last_cut_ = start_;
   frontier_.start_at(start_);
@@ -61,6 +62,12 @@ bool Planner::reached(const std::vector<Timestamp>& goal) const {
   auto at = positions();
   for (ShardIndex s = 0; s < at.size(); ++s)
     if (at[s] < goal[s]) return false;
+  return true;
+}
+
+bool Planner::rebuilt() const {
+  for (ShardIndex s = 0; s < start_.size(); ++s)
+    if (merger_.position(s) < start_[s]) return false;
   return true;
 }
 
@@ -137,7 +144,7 @@ Planner::Go Planner::plan_next() {
     Lock lock(m_);
     if (stop_after_ && reached(*stop_after_)) next = nullptr;
   }
-  if (!exact_ && reached(exact_after_)) return become_exact();
+  if (!exact_ && reached(exact_after_) && rebuilt() && assembler_.whole()) return become_exact();
   if (!next || held_) {
     auto step = settle();
     return step == Step::idle ? Go::idle : Go::again;
@@ -177,8 +184,11 @@ Cut Planner::make_cut() {
   Cut cut;
   cut.positions = positions();
   cut.resume = cut.positions;
-  for (ShardIndex s = 0; s < cut.resume.size(); ++s)
+  for (ShardIndex s = 0; s < cut.resume.size(); ++s) {
+    // Open transactions of a shard are all known once it has been read up to the start; until then the rest stays to be read.
+    if (merger_.position(s) < start_[s]) cut.resume[s] = std::max(resume_[s], merger_.position(s));
     if (auto oldest = assembler_.oldest_open(s)) cut.resume[s] = std::min(cut.resume[s], *oldest);
+  }
   cut.awaited = assembler_.awaited_commits();
   cut.catalog = catalog_.take_changes();
   cut.ops_by_kind = std::exchange(open_by_kind_, {});

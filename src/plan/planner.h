@@ -44,8 +44,9 @@ class Planner {
           std::vector<LaneQueue*> lanes, BarrierWork work);
 
   // Entries up to start[shard] were applied before (the checkpoint); up to `exact_after[shard]` the target may already
-  // be newer than the operations, so they are applied tolerantly.
-  void start_at(std::vector<oplog::Timestamp> start, std::vector<oplog::Timestamp> exact_after);
+  // be newer than the operations, so they are applied tolerantly. resume[shard]: where that shard's reader begins, at
+  // the oldest open transaction.
+  void start_at(std::vector<oplog::Timestamp> start, std::vector<oplog::Timestamp> exact_after, std::vector<oplog::Timestamp> resume);
   [[nodiscard]] Step step();
 
   // Any thread. While held, nothing new is planned; what is planned runs to its end.
@@ -56,7 +57,8 @@ class Planner {
   void stop_after(std::vector<oplog::Timestamp> last);
   [[nodiscard]] bool stopped() const { return stopped_; }  // reached stop_after and everything is applied
   [[nodiscard]] std::vector<oplog::Timestamp> planned() const;
-  // True once every shard's position is past exact_after: from here on every cut is a state that the source has had.
+  // True once every shard's position is past exact_after and no transaction is applied in part: from here on every cut
+  // is a state that the source has had.
   [[nodiscard]] bool exact() const { return exact_; }
  private:
   enum class Go { on, idle, again };
@@ -70,6 +72,7 @@ class Planner {
   [[nodiscard]] Cut make_cut();
   [[nodiscard]] bool hand_over();         // false if a lane's queue is full
   [[nodiscard]] bool reached(const std::vector<oplog::Timestamp>& goal) const;
+  [[nodiscard]] bool rebuilt() const;     // everything up to the start is read again: all open transactions are known
   [[nodiscard]] std::vector<oplog::Timestamp> positions() const;
   [[nodiscard]] bool epoch_full() const { return open_ops_ >= limits_.epoch_ops_max || open_bytes_ >= limits_.epoch_bytes_max; }
   [[nodiscard]] Step settle();            // no input: close what is open, or record that positions moved
@@ -88,7 +91,7 @@ class Planner {
   std::deque<oplog::Op> backlog_;  // of the last entry; more than one epoch if DDL is among them
   std::size_t open_ops_ = 0, open_bytes_ = 0;
   std::map<std::string, std::uint64_t> open_by_kind_;
-  std::vector<oplog::Timestamp> start_, exact_after_, last_cut_;
+  std::vector<oplog::Timestamp> start_, exact_after_, resume_, last_cut_;
   bool barrier_ = false;
 
   std::atomic<bool> held_{false}, stopped_{false}, exact_{false};

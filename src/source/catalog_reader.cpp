@@ -125,8 +125,11 @@ void take_in(SourceCatalog& out, const ShardListing& listing, oplog::ShardIndex 
     bool real = !sharded_cluster || entry != map.sharded.end() || (primary != map.primary_shard.end() && primary->second == shard_name);
     oplog::Catalog::Listed listed{shard, c.ns, c.uuid, c.options, {}, real};
     for (const auto& spec : c.indexes) listed.indexes.emplace_back(spec.view().string("name").value_or(""));
+    auto name = std::string_view(c.ns).substr(database.size() + 1);
+    bool resharding = name.starts_with("system.resharding.");
+    if (resharding) listed.specs = c.indexes;
     out.listed.push_back(listed);
-    if (!real || c.ns.substr(database.size() + 1) == "system.views") continue;
+    if (!real || name == "system.views" || resharding) continue;
     auto known = std::find_if(out.collections.begin(), out.collections.end(), [&](const auto& k) { return k.uuid == c.uuid; });
     if (known == out.collections.end()) {
       SourceCollection collection{c.ns, c.uuid, c.options, {}, {}, false, {}};
