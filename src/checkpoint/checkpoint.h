@@ -25,12 +25,16 @@ struct Checkpoint {
   std::string source_id;
   std::string namespaces;                 // the filter it was made with
   std::vector<std::string> shards;        // of the source; positions go by this order
+  std::vector<std::string> hosts;         // of the shards: one that is removed while mongotwin is down is read to its end
   std::vector<oplog::Timestamp> positions, resume, listed_up_to;
   std::vector<oplog::Assembler::AwaitedCommit> awaited;
   bson::Document catalog, held;
   std::vector<std::string> created;       // by mongotwin on the target: an interrupted copy drops them
   std::vector<std::string> emptied;       // sharded beforehand by the user: an interrupted copy empties them
 
+  // The source got a shard, or lost one whose entries are all applied.
+  void add_shard(const std::string& name, const std::string& host, oplog::Timestamp start);
+  void remove_shard(oplog::ShardIndex shard);
   [[nodiscard]] static Checkpoint parse(bson::View document);
   [[nodiscard]] bson::Document to_fields() const;
 };

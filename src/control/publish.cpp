@@ -47,12 +47,13 @@ void Replicator::fill_positions(status::Status& status) {
     status::ShardPositions p{at(observed->read, s), at(observed->planned, s), at(observed->applied, s), at(observed->checkpointed, s)};
     status.positions[names[s]] = p;
   }
-  status.ops.read = observed->entries_read;
-  status.ops.applied = observed->ops_applied;
-  status.ops.by_kind = observed->by_kind;
+  status.ops.read = before_.entries_read + observed->entries_read;
+  status.ops.applied = before_.ops_applied + observed->ops_applied;
+  status.ops.by_kind = before_.by_kind;
+  for (const auto& [kind, n] : observed->by_kind) status.ops.by_kind[kind] += n;
   bool applying = status.state == State::catching_up || status.state == State::replicating || status.state == State::paused || status.state == State::finishing;
   if (!applying || observed->applied.empty()) return;
-  status.ops.per_second = rate(observed->ops_applied);
+  status.ops.per_second = rate(status.ops.applied);
   auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall().time_since_epoch()).count();
   status.lag_ms = observed->since_contact.count();
   if (observed->oldest_unapplied_ms) status.lag_ms = std::max(*status.lag_ms, now_ms - *observed->oldest_unapplied_ms);
