@@ -62,7 +62,7 @@ TEST(CheckpointTest, ComesBackAsItWas) {
 }
 
 TEST(CheckpointTest, EveryPhaseComesBack) {
-  for (auto phase : {Phase::copying, Phase::catching_up, Phase::replicating, Phase::finished}) {
+  for (auto phase : {Phase::copying, Phase::catching_up, Phase::replicating, Phase::finishing, Phase::finished}) {
     Checkpoint c;
     c.phase = phase;
     EXPECT_EQ(Checkpoint::parse(c.to_fields()).phase, phase);

@@ -33,6 +33,8 @@ class Replicator final : public cli::Engine {
   void copy(std::stop_token stop);
   void follow(std::stop_token stop);
   void finish_link(std::stop_token stop);
+  void restore(std::stop_token stop);
+  void remember_failure(std::exception_ptr error);
   void clear_target(const std::vector<std::string>& drop, const std::vector<std::string>& empty, std::stop_token stop);
   void make_pipeline();
   [[nodiscard]] Positions newest_positions(std::stop_token stop);
