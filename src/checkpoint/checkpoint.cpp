@@ -10,7 +10,7 @@
 namespace mongotwin::checkpoint {
 namespace {
 
-constexpr std::array kPhases = {"copying", "catching_up", "replicating", "finished"};
+constexpr std::array kPhases = {"copying", "catching_up", "replicating", "finishing", "finished"};
 
 void append_timestamps(bson::Builder& b, const char* name, const std::vector<oplog::Timestamp>& list) {
   b.open_array(name);
@@ -74,6 +74,7 @@ Checkpoint Checkpoint::parse(bson::View d) {
     for (std::size_t n = 0; n + 1 < hex.size(); n += 2) bytes += static_cast<char>(std::stoi(hex.substr(n, 2), nullptr, 16));
     c.awaited.push_back({static_cast<oplog::ShardIndex>(e.fields().integer("shard").value_or(0)), bytes});
   }
+  c.failure = d.string("failure").value_or("");
   c.catalog = bson::Document::copy_of(d.fields("catalog"));
   c.held = bson::Document::copy_of(d.fields("held"));
   c.created = strings(d.fields("created"));

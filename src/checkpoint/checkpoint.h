@@ -16,6 +16,7 @@ enum class Phase {
   copying,      // an interrupted copy starts again from zero
   catching_up,  // copied, not yet consistent
   replicating,
+  finishing,    // drained for good; what was held back is being restored
   finished,
 };
 [[nodiscard]] const char* to_string(Phase phase);
@@ -29,6 +30,7 @@ struct Checkpoint {
   std::vector<oplog::Timestamp> positions, resume, listed_up_to;
   std::vector<oplog::Assembler::AwaitedCommit> awaited;
   bson::Document catalog, held;
+  std::string failure;                    // why an earlier run stopped for good; stays until the link is made anew
   std::vector<std::string> created;       // by mongotwin on the target: an interrupted copy drops them
   std::vector<std::string> emptied;       // sharded beforehand by the user: an interrupted copy empties them
 

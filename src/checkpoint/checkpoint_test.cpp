@@ -40,12 +40,33 @@ class CheckpointerTest : public ::testing::Test {
   Checkpointer checkpointer{store, frontier, [this] { return held; }};
 };
 
+TEST(CheckpointTest, ShardsComeAndGo) {
+  Checkpoint c;
+  c.shards = {"rs0", "rs1"};
+  c.positions = {{5, 1}, {6, 2}};
+  c.resume = {{4, 1}, {6, 2}};
+  c.listed_up_to = {{1, 1}, {2, 2}};
+  c.awaited = {{0, "a"}, {1, "b"}};
+  c.add_shard("rs2", "rs2/h:1", {3, 3});
+  EXPECT_EQ(c.hosts, (std::vector<std::string>{"", "", "rs2/h:1"})) << "a checkpoint of an earlier version has no hosts";
+  c.remove_shard(0);
+  EXPECT_EQ(c.shards, (std::vector<std::string>{"rs1", "rs2"}));
+  EXPECT_EQ(c.hosts, (std::vector<std::string>{"", "rs2/h:1"}));
+  EXPECT_EQ(c.positions, (std::vector<oplog::Timestamp>{{6, 2}, {3, 3}}));
+  EXPECT_EQ(c.resume, (std::vector<oplog::Timestamp>{{6, 2}, {3, 3}}));
+  EXPECT_EQ(c.listed_up_to, (std::vector<oplog::Timestamp>{{2, 2}, {}}));
+  ASSERT_EQ(c.awaited.size(), 1u);
+  EXPECT_EQ(c.awaited[0].shard, 0u);
+  EXPECT_EQ(c.awaited[0].transaction, "b");
+}
+
 TEST(CheckpointTest, ComesBackAsItWas) {
   Checkpoint c;
   c.phase = Phase::replicating;
   c.source_id = "id";
   c.namespaces = "databases [a b]";
   c.shards = {"rs0", "rs1"};
+  c.hosts = {"a:1", "b:2"};
   c.positions = {{5, 1}, {6, 2}};
   c.resume = {{4, 1}, {6, 2}};
   c.listed_up_to = {{1, 1}, {2, 2}};
@@ -62,7 +83,7 @@ TEST(CheckpointTest, ComesBackAsItWas) {
 }
 
 TEST(CheckpointTest, EveryPhaseComesBack) {
-  for (auto phase : {Phase::copying, Phase::catching_up, Phase::replicating, Phase::finished}) {
+  for (auto phase : {Phase::copying, Phase::catching_up, Phase::replicating, Phase::finishing, Phase::finished}) {
     Checkpoint c;
     c.phase = phase;
     EXPECT_EQ(Checkpoint::parse(c.to_fields()).phase, phase);

@@ -102,7 +102,7 @@ void check_checkpoint(Pair& pair) {
   if (pair.source->sharded() && follows) pair.source->set_shards(c.shards, c.hosts);
   if (follows && c.shards != pair.source->shard_names())
     throw Error(Remedy::fix_config, fmt::format("source: its shards are now {}, the link was started with {}", fmt::join(pair.source->shard_names(), ", "), fmt::join(c.shards, ", ")), kAgain);
-  if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finished) return;
+  if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finishing || c.phase == checkpoint::Phase::finished) return;
   for (std::size_t s = 0; s < c.resume.size(); ++s) {
     try {
       source::MongoOplog(*pair.source->shards()[s].pool).open(c.resume[s]);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 #include "source/mongo_oplog.h"
@@ -14,7 +15,7 @@ using checkpoint::Phase;
 using status::State;
 
 namespace {
-constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100};
+constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000};
 }
 
 std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board) { return std::make_unique<Replicator>(options, board); }
@@ -60,6 +61,12 @@ void Replicator::run(std::stop_token stop) {
   }
   drive_stop.request_stop();
   drive_signal_.notify();
+  // An index build on the target can't be broken off from here and may take hours; the checkpoint before it stands.
+  std::jthread patience([](std::stop_token ended) {
+    if (!sleep_for(ended, kStopPatience)) return;
+    log::warn("control", "the target is still busy with a command; leaving it to that: the next start goes on from the checkpoint");
+    std::_Exit(0);
+  });
   driver.join();
   std::unique_ptr<Pipeline> pipeline;
   std::exception_ptr error;
@@ -77,7 +84,25 @@ void Replicator::run(std::stop_token stop) {
   }
   pipeline.reset();
   publish();
-  if (error) std::rethrow_exception(error);
+  if (error) {
+    remember_failure(error);
+    std::rethrow_exception(error);
+  }
+}
+
+// The next start replays tolerantly what may have been applied already, the operation that stopped this one among it:
+// it must not go on as if nothing had been.
+void Replicator::remember_failure(std::exception_ptr error) {
+  if (!store_) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    try {
+      store_->save(bson::Builder().string("failure", redact(e.what())).finish());
+    } catch (const Error& again) {
+      log::warn("control", "why it stopped could not be saved: {}", again.what());
+    }
+  }
 }
 
 void Replicator::drive(std::stop_token stop) {
@@ -86,6 +111,12 @@ void Replicator::drive(std::stop_token stop) {
   if (saved_.phase == Phase::finished) {
     set_state(State::finished, "the link was finished; remove its document in mongotwin.checkpoints on the target to start anew");
     return;
+  }
+  if (saved_.phase == Phase::finishing) {
+    // Stopped in the middle of it: everything is applied, and the expiry that is back already forbids going on.
+    holds_.load(saved_.held);
+    make_pipeline();
+    return restore(stop);
   }
   if (!pair_->checkpoint || saved_.phase == Phase::copying) copy(stop);
   if (stop.stop_requested()) return;
@@ -101,6 +132,10 @@ void Replicator::connect() {
   store_ = std::make_unique<checkpoint::MongoCheckpointStore>(pair_->target->router(), options_.link);
   ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_);
   if (pair_->checkpoint) saved_ = *pair_->checkpoint;
+  if (!saved_.failure.empty()) {
+    pair_->warnings.push_back("an earlier run stopped: " + saved_.failure + "; see to what it names, and compare it, before you rely on the target");
+    log::warn("control", "{}", pair_->warnings.back());
+  }
   connected_ = true;
 }
 
@@ -225,7 +260,11 @@ void Replicator::clear_target(const std::vector<std::string>& drop, const std::v
     command.string("delete", ns.substr(ns.find('.') + 1)).open_array("deletes").open_document("0").open_document("q").close().int32("limit", 0).close().close();
     command.open_document("writeConcern").string("w", "majority").close();
     auto document = command.finish();
-    retrying(stop, [&] { pair_->target->patient().acquire().run(ns.substr(0, ns.find('.')), document); });
+    retrying(stop, [&] {
+      auto reply = pair_->target->patient().acquire().run(ns.substr(0, ns.find('.')), document);
+      if (auto errors = reply.view().fields("writeErrors"); !errors.empty())
+        throw Error(Remedy::retry, fmt::format("target: {} can't be emptied: {}", ns, errors.begin()->fields().string("errmsg").value_or("")));
+    });
   }
 }
 
@@ -364,7 +403,17 @@ void Replicator::finish_link(std::stop_token stop) {
     }
     drive_signal_.wait(stop, kLookEvery);
   }
+  retrying(stop, [&] { pipeline->save_phase(Phase::finishing); });
+  restore(stop);
+}
+
+void Replicator::restore(std::stop_token stop) {
   set_state(State::finishing, "restoring what was held back on the target");
+  Pipeline* pipeline = nullptr;
+  {
+    Lock lock(m_);
+    pipeline = pipeline_.get();
+  }
   retrying(stop, [&] { ddl_->restore_held(); });
   retrying(stop, [&] { pipeline->save_phase(Phase::finished); });
   if (stop.stop_requested()) return;

@@ -39,6 +39,8 @@ class Replicator final : public cli::Engine {
   // nothing to do yet.
   [[nodiscard]] std::optional<Positions> follow_shards(std::stop_token stop);
   void change_shards(const Pipeline::ShardChange& change, std::stop_token stop);
+  void restore(std::stop_token stop);
+  void remember_failure(std::exception_ptr error);
   void clear_target(const std::vector<std::string>& drop, const std::vector<std::string>& empty, std::stop_token stop);
   void make_pipeline();
   [[nodiscard]] Positions newest_positions(std::stop_token stop);

@@ -12,9 +12,13 @@ namespace {
 
 bool is_partial_or_prepared(const Entry& entry) { return entry.o["partialTxn"].truthy() || entry.o["prepare"].truthy(); }
 
-// Whether this is one part of a transaction. 7.0 and later also batch plain and retryable writes into applyOps:
-// those have neither the flags nor a chain, and are complete in themselves.
-bool is_chained(const Entry& entry) { return !entry.transaction.empty() && (is_partial_or_prepared(entry) || !entry.previous.is_null()); }
+// Whether this is one part of a transaction. 7.0 and later also batch plain and retryable writes into applyOps, which
+// are complete in themselves: plain ones have no session; retryable ones say multiOpType, and their prevOpTime links
+// statements, not the parts of a transaction.
+bool is_chained(const Entry& entry) {
+  if (entry.transaction.empty() || entry.doc["multiOpType"].truthy()) return false;
+  return is_partial_or_prepared(entry) || !entry.previous.is_null();
+}
 
 using DocumentKey = std::pair<const Collection*, std::string>;
 

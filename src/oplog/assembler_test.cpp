@@ -122,6 +122,10 @@ TEST_F(AssemblerTest, ChainThatBeganBeforeTheStartAsksForANewCopy) {
   }
 }
 
+TEST_F(AssemblerTest, BatchOfRetryableWritesIsCompleteInItself) {
+  EXPECT_EQ(text(assembler.feed(0, apply_ops(at(13), kInsert1, "", {{}, false, "s", at(9), 1}))), "insert d.c 1");
+}
+
 TEST_F(AssemblerTest, PreparedTransactionWaitsForItsDecision) {
   EXPECT_EQ(text(assembler.feed(0, part(11, kInsert1, kPrepare))), "");
   EXPECT_EQ(text(assembler.feed(0, decision(13, "commitTransaction"))), "insert d.c 1");

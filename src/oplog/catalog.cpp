@@ -212,7 +212,7 @@ std::vector<Ddl> Catalog::apply(ShardIndex shard, const Entry& entry) {
   else if (name == "collMod") coll_mod(shard, entry, out);
   // dropDatabase follows the drops of all its collections; an index build counts from its commit.
   else if (name == "dropDatabase" || name == "startIndexBuild" || name == "abortIndexBuild" || name == "dbCheck") return out;
-  else
+  else if (filter_.includes(std::string(entry.database()) + "." + std::string(entry.o.begin()->string().value_or(""))))
     throw Error(Remedy::pause, fmt::format("the command {} in the oplog (ns {}, ts {}) is not known: {}", name, entry.ns, oplog::to_string(entry.ts), bson::to_json(entry.o)),
                 "this version of mongotwin can't follow it; exclude the namespace or start again with a new copy after the command");
   return out;

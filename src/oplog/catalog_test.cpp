@@ -42,6 +42,19 @@ class CatalogTest : public ::testing::Test {
   }
 };
 
+TEST_F(CatalogTest, ShardThatHasLeftIsNotWaitedFor) {
+  list(0, "d.c", 1);
+  list(1, "d.c", 1);
+  list(1, "d.old", 3, {"_id_"}, "{}", false);
+  list(2, "d.c", 1, {"_id_", "x_1"});
+  catalog.remove_shard(1);
+  EXPECT_EQ(ns_of(1, 1), "d.c") << "the last shard has moved up";
+  EXPECT_EQ(ns_of(2, 1), "nothing");
+  EXPECT_EQ(ns_of(1, 3), "nothing");
+  EXPECT_EQ(tell(0, "d", 1, R"({"drop": "c"})"), "");
+  EXPECT_EQ(tell(1, "d", 1, R"({"drop": "c"})"), "drop d.c");
+}
+
 // ---- creating and dropping
 
 TEST_F(CatalogTest, CreateIsPassedOnWithItsOptionsButWithoutTheIdIndex) {

@@ -48,10 +48,11 @@ bool NamespaceFilter::includes(std::string_view ns) const {
   auto collection = ns.substr(dot + 1);
   auto same_database = [&](std::string_view name) { return matches(std::string(database) + "." + std::string(name)); };
   if (collection.starts_with("system.buckets.")) return same_database(collection.substr(15));
-  // Temporary names of the server: tmpXXXXX.convertToCapped.<name>, tmpXXXXX.renameCollection (seen on 6.0).
+  // Temporary names of the server: tmpXXXXX.convertToCapped.<name>, tmpXXXXX.renameCollection, tmp.agg_out.<uuid> of
+  // $out (seen on 6.0).
   if (collection.starts_with("tmp")) {
     if (auto at = collection.find(".convertToCapped."); at != std::string_view::npos) return same_database(collection.substr(at + 17));
-    if (collection.ends_with(".renameCollection"))
+    if (collection.ends_with(".renameCollection") || collection.starts_with("tmp.agg_out."))
       return include_.empty() || std::any_of(include_.begin(), include_.end(), [&](const std::string& pattern) {
                return wildcard_match(pattern.substr(0, pattern.find('.')), database);
              });

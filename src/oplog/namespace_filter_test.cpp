@@ -63,6 +63,7 @@ TEST(NamespaceFilterTest, TemporaryWhoseNameDoesNotTellGoesWithItsDatabase) {
   NamespaceFilter filter({"d.c"}, {});
   EXPECT_TRUE(filter.includes("d.tmpAbCdE.renameCollection"));
   EXPECT_FALSE(filter.includes("e.tmpAbCdE.renameCollection"));
+  EXPECT_TRUE(filter.includes("d.tmp.agg_out.d6f44937-a589-424b-9f45-f222212030f7")) << "$out renames it to d.c";
 }
 
 }  // namespace

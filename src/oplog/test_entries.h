@@ -19,6 +19,7 @@ struct Extra {
   bool from_migrate = false;
   std::string lsid;          // with a transaction number of 1
   Timestamp previous;        // prevOpTime, when there is an lsid
+  int multi_op_type = 0;
 };
 
 inline Entry entry(Timestamp ts, const char* op, const std::string& ns, std::optional<Uuid> ui, const std::string& o, const Extra& extra = {}) {
@@ -29,6 +30,7 @@ inline Entry entry(Timestamp ts, const char* op, const std::string& ns, std::opt
   if (!extra.o2.empty()) b.document("o2", bson::Document::from_json(extra.o2));
   if (extra.from_migrate) b.boolean("fromMigrate", true);
   if (!extra.lsid.empty()) b.open_document("lsid").string("id", extra.lsid).close().int64("txnNumber", 1).open_document("prevOpTime").timestamp("ts", extra.previous).int64("t", -1).close();
+  if (extra.multi_op_type) b.int32("multiOpType", extra.multi_op_type);
   b.timestamp("ts", ts);
   return parse_entry(b.finish());
 }

@@ -52,6 +52,28 @@ TEST_F(MergerTest, EntryWaitsUntilEveryShardHasBeenReadPastIt) {
   EXPECT_TRUE(merger.waits().empty());
 }
 
+TEST_F(MergerTest, NothingLaterThanTheHorizonLeaves) {
+  read(0, {1, 5}, 9);
+  read(1, {6}, 9);
+  merger.plan_up_to(at(1));
+  EXPECT_EQ(all(), "0:1 ");
+  merger.plan_up_to(at(5));
+  EXPECT_EQ(all(), "0:5 ");
+  merger.plan_up_to(at(9));
+  EXPECT_EQ(all(), "1:6 ");
+}
+
+TEST_F(MergerTest, ShardThatHasEndedGivesWhatItHasAndHoldsUpNobody) {
+  read(0, {5, 7}, 7);
+  read(1, {3, 6}, 6);
+  merger.end(1);
+  EXPECT_EQ(all(), "1:3 0:5 1:6 0:7 ");
+  EXPECT_EQ(merger.position(1), at(6));
+  read(0, {9}, 9);
+  EXPECT_EQ(all(), "0:9 ");
+  EXPECT_TRUE(merger.waits().empty());
+}
+
 TEST_F(MergerTest, PositionsMoveWithTheEntriesAndWithTheWatermarkOfAnIdleShard) {
   read(0, {5, 7}, 8);
   read(1, {}, 6);
