@@ -237,7 +237,7 @@ Step Planner::settle() {
   }
   if (positions() != last_cut_ && room) close_epoch(true);  // only time has passed, or entries that change nothing
   Lock lock(m_);
-  if (held_ && open_ops_ == 0 && lanes_quiet()) drained_ = true;
+  if (held_ && open_ops_ == 0 && lanes_quiet() && last_cut_ == positions()) drained_ = true;
   if (stop_after_ && reached(*stop_after_) && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
   return Step::idle;
 }
