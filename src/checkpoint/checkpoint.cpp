@@ -64,6 +64,7 @@ Checkpoint Checkpoint::parse(bson::View d) {
   c.source_id = d.string("source_id").value_or("");
   c.namespaces = d.string("namespaces").value_or("");
   c.shards = strings(d.fields("shards"));
+  c.hosts = strings(d.fields("hosts"));
   c.positions = timestamps(d.fields("positions"));
   c.resume = timestamps(d.fields("resume"));
   c.listed_up_to = timestamps(d.fields("listed_up_to"));
@@ -81,10 +82,36 @@ Checkpoint Checkpoint::parse(bson::View d) {
   return c;
 }
 
+void Checkpoint::add_shard(const std::string& name, const std::string& host, oplog::Timestamp start) {
+  hosts.resize(shards.size());
+  shards.push_back(name);
+  hosts.push_back(host);
+  positions.push_back(start);
+  resume.push_back(start);
+  listed_up_to.emplace_back();
+}
+
+void Checkpoint::remove_shard(oplog::ShardIndex shard) {
+  hosts.resize(shards.size());
+  auto erase = [&](auto& list) { list.erase(list.begin() + static_cast<std::ptrdiff_t>(shard)); };
+  erase(shards);
+  erase(hosts);
+  erase(positions);
+  erase(resume);
+  erase(listed_up_to);
+  std::erase_if(awaited, [&](const auto& a) { return a.shard == shard; });
+  for (auto& a : awaited) a.shard -= a.shard > shard;
+  oplog::Catalog all{oplog::NamespaceFilter()};
+  all.load(catalog);
+  all.remove_shard(shard);
+  catalog = all.to_document();
+}
+
 bson::Document Checkpoint::to_fields() const {
   bson::Builder b;
   b.string("phase", to_string(phase)).string("source_id", source_id).string("namespaces", namespaces);
   append_strings(b, "shards", shards);
+  append_strings(b, "hosts", hosts);
   append_timestamps(b, "positions", positions);
   append_timestamps(b, "resume", resume);
   append_timestamps(b, "listed_up_to", listed_up_to);

@@ -26,6 +26,7 @@ struct Checkpoint {
   std::string source_id;
   std::string namespaces;                 // the filter it was made with
   std::vector<std::string> shards;        // of the source; positions go by this order
+  std::vector<std::string> hosts;         // of the shards: one that is removed while mongotwin is down is read to its end
   std::vector<oplog::Timestamp> positions, resume, listed_up_to;
   std::vector<oplog::Assembler::AwaitedCommit> awaited;
   bson::Document catalog, held;
@@ -33,6 +34,9 @@ struct Checkpoint {
   std::vector<std::string> created;       // by mongotwin on the target: an interrupted copy drops them
   std::vector<std::string> emptied;       // sharded beforehand by the user: an interrupted copy empties them
 
+  // The source got a shard, or lost one whose entries are all applied.
+  void add_shard(const std::string& name, const std::string& host, oplog::Timestamp start);
+  void remove_shard(oplog::ShardIndex shard);
   [[nodiscard]] static Checkpoint parse(bson::View document);
   [[nodiscard]] bson::Document to_fields() const;
 };
@@ -42,6 +46,11 @@ class Checkpointer {
  public:
   Checkpointer(CheckpointStore& store, plan::Frontier& frontier, std::function<bson::Document()> held)
       : store_(store), frontier_(frontier), held_(std::move(held)) {}
+  // What the store holds already.
+  void start_at(std::vector<oplog::Timestamp> checkpointed) {
+    Lock lock(state_m_);
+    checkpointed_ = std::move(checkpointed);
+  }
   // Saves if there is something new. Throws as the store does; what could not be saved is saved next time.
   void save();
   void save_phase(Phase phase);

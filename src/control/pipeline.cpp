@@ -3,13 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "apply/mongo_writer.h"
 #include "source/mongo_oplog.h"
 
 namespace mongotwin::control {
 namespace {
 
-constexpr std::chrono::milliseconds kIdle{200}, kNudgeEvery{100}, kCheckpointEvery{1000};
+constexpr std::chrono::milliseconds kIdle{200}, kNudgeEvery{100}, kCheckpointEvery{1000}, kShardsEvery{50};
 constexpr std::size_t kLaneBatchesMax = 4;
 
 std::unique_ptr<journal::Journal> make_journal(std::size_t shards, std::uint64_t bytes, Signal& on_append, std::deque<Signal>& readers) {
@@ -67,10 +69,15 @@ void Pipeline::start_applying(Start start) {
     return true;
   };
   planner_ = std::make_unique<plan::Planner>(plan::PlannerLimits(), merger_, *assembler_, catalog_, frontier_, queues, std::move(work));
+  checkpointer_.start_at(start.positions);
   planner_->start_at(std::move(start.positions), std::move(start.exact_after), resume_);
   workers_.emplace_back("ddl", ddl_signal_, kIdle, [this](std::stop_token stop) { return ddl_step(stop); }, on_error_);
   workers_.emplace_back("ckpt", checkpoint_signal_, kCheckpointEvery, [this](std::stop_token) { return checkpoint_step(); }, on_error_);
   if (source_.shards().size() > 1) workers_.emplace_back("nudge", nudge_signal_, kNudgeEvery, [this](std::stop_token) { return nudge_step(); }, on_error_);
+  if (source_.sharded()) {
+    merger_.plan_up_to({});
+    workers_.emplace_back("shards", shards_signal_, kShardsEvery, [this](std::stop_token) { return shards_step(); }, on_error_);
+  }
   workers_.emplace_back("merge", merge_signal_, kIdle, [this](std::stop_token) { return merge_step(); }, on_error_);
 }
 
@@ -110,6 +117,65 @@ void Pipeline::nudge(const plan::Merger::Wait& wait) {
     auto idle = source_.shards()[wait.shard].pool->acquire();
     return source::nudge(ahead, idle);
   }
+}
+
+Step Pipeline::shards_step() {
+  oplog::Timestamp at;
+  oplog::ShardIndex leader = 0;
+  for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s)
+    if (auto read = journal_->read_up_to(s); read > at) at = read, leader = s;
+  if (at <= looked_at_) return Step::idle;
+  try {
+    look_at_shards(at, leader);
+    waits_.report("shards", {});
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::retry) throw;
+    waits_.report("shards", e.what());
+  }
+  return Step::idle;
+}
+
+void Pipeline::look_at_shards(oplog::Timestamp at, oplog::ShardIndex leader) {
+  if (!shard_watch_) shard_watch_ = std::make_unique<source::ShardWatch>(source_);
+  auto rows = shard_watch_->shards_as_of(at, leader);
+  auto row_of = [&](const std::string& name) { return std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.name == name; }); };
+  ShardChange change;
+  auto names = source_.shard_names();
+  for (const auto& row : rows)
+    if (std::find(names.begin(), names.end(), row.name) == names.end()) change.added.push_back(row);
+  if (!change.added.empty()) {  // the horizon stays: before the addition
+    Lock lock(m_);
+    shard_change_ = std::move(change);
+    return;
+  }
+  for (oplog::ShardIndex s = 0; s < names.size(); ++s) {
+    auto row = row_of(names[s]);
+    if (row != rows.end() && !row->draining) {
+      drained_at_.erase(names[s]);
+      continue;
+    }
+    auto end = drained_at_.find(names[s]);
+    if (end == drained_at_.end() && (row == rows.end() || shard_watch_->owns_nothing(names[s]))) {
+      auto client = source_.shards()[s].pool->acquire();
+      end = drained_at_.emplace(names[s], source::newest_position(client)).first;
+    }
+    if (row != rows.end() || end == drained_at_.end()) continue;
+    if (journal_->read_up_to(s) < end->second) continue;  // its reader is on the way
+    merger_.end(s);
+    change.removed.push_back(s);
+    change.ends.push_back(end->second);
+  }
+  looked_at_ = at;
+  merger_.plan_up_to(at);
+  merge_signal_.notify();
+  if (change.removed.empty()) return;
+  Lock lock(m_);
+  shard_change_ = std::move(change);
+}
+
+std::optional<Pipeline::ShardChange> Pipeline::shard_change() const {
+  Lock lock(m_);
+  return shard_change_;
 }
 
 Step Pipeline::checkpoint_step() {
@@ -190,7 +256,8 @@ Pipeline::Observed Pipeline::observe() {
   if (planner_) o.planned = planner_->planned();
   auto now = clock_.now();
   for (std::size_t s = 0; s < readers_.size(); ++s) {
-    o.read.push_back(journal_->read_up_to(static_cast<oplog::ShardIndex>(s)));
+    auto read = journal_->read_up_to(static_cast<oplog::ShardIndex>(s));
+    o.read.push_back(s < o.planned.size() ? std::max(read, o.planned[s]) : read);  // by an earlier run
     o.entries_read += readers_[s].entries_read();
     if (s < o.applied.size())
       if (auto ms = readers_[s].oldest_unapplied_ms(o.applied[s]); ms && (!o.oldest_unapplied_ms || *ms < *o.oldest_unapplied_ms)) o.oldest_unapplied_ms = ms;

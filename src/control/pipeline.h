@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pipeline: wires the stages from the oplogs to the target and owns their threads: read.<shard>, merge, nudge,
-// lane.NN, ddl, ckpt. Reading starts first (a copy may run meanwhile), applying later. The destructor stops
+// lane.NN, ddl, ckpt, shards. Reading starts first (a copy may run meanwhile), applying later. The destructor stops
 // everything; what was applied and not yet checkpointed is applied again by the next start.
 // Used by one thread; the observers are thread-safe. What is handed in must outlive it.
 #pragma once
@@ -16,6 +16,7 @@
 #include "journal/memory_journal.h"
 #include "plan/planner.h"
 #include "source/oplog_reader.h"
+#include "source/shard_watch.h"
 
 namespace mongotwin::control {
 
@@ -41,7 +42,17 @@ class Pipeline {
   void start_applying(Start start);
 
   void hold(bool on);
+  [[nodiscard]] bool drained() const { return planner_ && planner_->drained(); }  // see Planner
   void stop_after(std::vector<oplog::Timestamp> last);
+  // The source has other shards than this pipeline reads. It goes on without an added one up to the moment of the
+  // addition; a removed one has been read to its end. To be held, drained, and made again.
+  struct ShardChange {
+    std::vector<source::ShardWatch::Row> added;
+    std::vector<oplog::ShardIndex> removed;
+    std::vector<oplog::Timestamp> ends;  // of those removed: what must be applied before they may go
+  };
+  [[nodiscard]] std::optional<ShardChange> shard_change() const;
+  [[nodiscard]] bool exact() const { return planner_ && planner_->exact(); }
   [[nodiscard]] bool stopped() const { return planner_ && planner_->stopped(); }
   [[nodiscard]] bool consistent() const { return consistent_; }
   void save_checkpoint() { checkpointer_.save(); }
@@ -66,6 +77,8 @@ class Pipeline {
   [[nodiscard]] Step ddl_step(std::stop_token stop);
   [[nodiscard]] Step nudge_step();
   [[nodiscard]] Step checkpoint_step();
+  [[nodiscard]] Step shards_step();
+  void look_at_shards(oplog::Timestamp at, oplog::ShardIndex leader);
   void run_ddl(const DdlJob& job, std::stop_token stop);
   void nudge(const plan::Merger::Wait& wait);
   template <class F>
@@ -81,7 +94,7 @@ class Pipeline {
   ErrorFunction on_error_;
   SystemClock clock_;
 
-  Signal merge_signal_, ddl_signal_, nudge_signal_, checkpoint_signal_;
+  Signal merge_signal_, ddl_signal_, nudge_signal_, checkpoint_signal_, shards_signal_;
   std::deque<Signal> reader_signals_, lane_signals_;
   std::unique_ptr<journal::Journal> journal_;
   oplog::Catalog catalog_;
@@ -99,7 +112,12 @@ class Pipeline {
   BoundedQueue<DdlJob> ddl_queue_;           // pushed by merge, popped by ddl; holds at most one job
   std::atomic<bool> consistent_{false};
 
+  std::unique_ptr<source::ShardWatch> shard_watch_;                 // shards only, as the two below
+  std::map<std::string, oplog::Timestamp> drained_at_;              // a shard that owned nothing any more at that position of its own
+  oplog::Timestamp looked_at_;
+
   mutable Mutex m_;
+  std::optional<ShardChange> shard_change_ GUARDED_BY(m_);
   std::vector<plan::Merger::Wait> merger_waits_ GUARDED_BY(m_);
   std::deque<Worker> workers_;  // last: their destructors join before anything above goes
 };

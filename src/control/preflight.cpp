@@ -97,7 +97,10 @@ void check_checkpoint(Pair& pair) {
     throw Error(Remedy::fix_config, "target: its checkpoint belongs to another source cluster", fmt::format("use another `link` name, or {}", kAgain));
   if (c.namespaces != pair.namespaces)
     throw Error(Remedy::fix_config, fmt::format("the configured namespaces ({}) are not those that the link was started with ({})", pair.namespaces, c.namespaces), fmt::format("put them back, or {}", kAgain));
-  if (c.shards != pair.source->shard_names())
+  bool follows = c.phase == checkpoint::Phase::catching_up || c.phase == checkpoint::Phase::replicating;
+  // What shards came and went since then, the pipeline finds out for itself.
+  if (pair.source->sharded() && follows) pair.source->set_shards(c.shards, c.hosts);
+  if (follows && c.shards != pair.source->shard_names())
     throw Error(Remedy::fix_config, fmt::format("source: its shards are now {}, the link was started with {}", fmt::join(pair.source->shard_names(), ", "), fmt::join(c.shards, ", ")), kAgain);
   if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finishing || c.phase == checkpoint::Phase::finished) return;
   for (std::size_t s = 0; s < c.resume.size(); ++s) {

@@ -47,12 +47,13 @@ void Replicator::fill_positions(status::Status& status) {
     status::ShardPositions p{at(observed->read, s), at(observed->planned, s), at(observed->applied, s), at(observed->checkpointed, s)};
     status.positions[names[s]] = p;
   }
-  status.ops.read = observed->entries_read;
-  status.ops.applied = observed->ops_applied;
-  status.ops.by_kind = observed->by_kind;
+  status.ops.read = before_.entries_read + observed->entries_read;
+  status.ops.applied = before_.ops_applied + observed->ops_applied;
+  status.ops.by_kind = before_.by_kind;
+  for (const auto& [kind, n] : observed->by_kind) status.ops.by_kind[kind] += n;
   bool applying = status.state == State::catching_up || status.state == State::replicating || status.state == State::paused || status.state == State::finishing;
   if (!applying || observed->applied.empty()) return;
-  status.ops.per_second = rate(observed->ops_applied);
+  status.ops.per_second = rate(status.ops.applied);
   auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall().time_since_epoch()).count();
   status.lag_ms = observed->since_contact.count();
   if (observed->oldest_unapplied_ms) status.lag_ms = std::max(*status.lag_ms, now_ms - *observed->oldest_unapplied_ms);
@@ -63,8 +64,12 @@ void Replicator::publish() {
   status.link = options_.link;
   {
     Lock lock(m_);
-    status.state = paused_ && (state_ == State::replicating || state_ == State::catching_up) ? State::paused : state_;
+    status.state = state_;
     status.detail = detail_;
+    if (paused_ && (state_ == State::replicating || state_ == State::catching_up)) {
+      if (pipeline_ && pipeline_->drained()) status.state = State::paused;
+      else status.detail = "pausing: what is under way is brought to its end";
+    }
     if (pair_) {
       status.source = info_of(*pair_->source);
       status.target = info_of(*pair_->target);

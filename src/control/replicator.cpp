@@ -188,6 +188,7 @@ void Replicator::copy(std::stop_token stop) {
   saved_.source_id = pair_->source->id();
   saved_.namespaces = pair_->namespaces;
   saved_.shards = pair_->source->shard_names();
+  saved_.hosts = pair_->source->shard_hosts();
   saved_.positions.clear();
   saved_.resume.clear();
   saved_.awaited.clear();
@@ -269,45 +270,112 @@ void Replicator::clear_target(const std::vector<std::string>& drop, const std::v
 
 void Replicator::follow(std::stop_token stop) {
   set_state(State::catching_up);
-  bool restarted = [&] {
-    Lock lock(m_);
-    return pipeline_ == nullptr;
-  }();
-  if (restarted) {
-    holds_.load(saved_.held);
-    make_pipeline();
-    Lock lock(m_);
-    pipeline_->catalog().load(saved_.catalog);
-    pipeline_->start_reading(saved_.resume);
-  }
-  retrying(stop, [&] { layout_->refresh(); });
   // Up to here the target may already be newer than the operations: copied later, or applied before a crash.
   auto exact_after = newest_positions(stop);
   if (stop.stop_requested()) return;
-  Pipeline* pipeline = nullptr;
-  {
-    Lock lock(m_);
-    pipeline_->start_applying({saved_.positions, saved_.listed_up_to, exact_after, saved_.awaited, saved_.phase == Phase::replicating});
-    pipeline_->hold(paused_);
-    pipeline = pipeline_.get();
-  }
+  retrying(stop, [&] { layout_->refresh(); });
+  open_pipeline(exact_after);
   bool caught_up = false;
   while (!stop.stop_requested() && !finish_requested_) {
-    auto observed = pipeline->observe();
-    bool past = observed.applied.size() == exact_after.size();
-    for (std::size_t s = 0; past && s < exact_after.size(); ++s) past = observed.applied[s] >= exact_after[s];
-    if (!caught_up && past && pipeline->consistent()) {
-      caught_up = true;
-      set_state(State::replicating);
-      log::info("control", "caught up: replicating");
-    }
     {
       Lock lock(m_);
       if (error_) return;
+      auto observed = pipeline_->observe();
+      bool past = observed.applied.size() == exact_after.size() && pipeline_->consistent();
+      for (std::size_t s = 0; past && s < exact_after.size(); ++s) past = observed.applied[s] >= exact_after[s];
+      if (past && !std::exchange(caught_up, true)) {
+        state_ = State::replicating;
+        log::info("control", "caught up: replicating");
+      }
     }
-    drive_signal_.wait(stop, kLookEvery);
+    if (auto changed = follow_shards(stop)) exact_after = std::move(*changed);
+    else drive_signal_.wait(stop, kLookEvery);
   }
   if (!stop.stop_requested()) finish_link(stop);
+}
+
+void Replicator::open_pipeline(Positions exact_after) {
+  bool reading = [&] {
+    Lock lock(m_);
+    return pipeline_ != nullptr;
+  }();
+  if (!reading) {
+    holds_.load(saved_.held);
+    make_pipeline();
+  }
+  Lock lock(m_);
+  if (!reading) {
+    pipeline_->catalog().load(saved_.catalog);
+    pipeline_->start_reading(saved_.resume);
+  }
+  pipeline_->start_applying({saved_.positions, saved_.listed_up_to, std::move(exact_after), saved_.awaited, saved_.phase == Phase::replicating});
+  pipeline_->hold(paused_);
+}
+
+std::optional<Replicator::Positions> Replicator::follow_shards(std::stop_token stop) {
+  bool exact = false;
+  std::optional<Pipeline::ShardChange> change;
+  std::unique_ptr<Pipeline> done;
+  Pipeline* pipeline = nullptr;
+  {
+    Lock lock(m_);
+    pipeline = pipeline_.get();
+    change = pipeline_->shard_change();
+    if (!change) return {};
+    auto applied = pipeline_->observe().applied;
+    for (std::size_t n = 0; n < change->removed.size(); ++n)
+      if (applied.at(change->removed[n]) < change->ends[n]) return {};
+    pipeline_->hold(true);
+    if (!pipeline_->drained()) return {};
+    exact = pipeline_->exact();
+  }
+  retrying(stop, [&] { pipeline->save_checkpoint(); });
+  std::optional<bson::Document> document;
+  retrying(stop, [&] { document = store_->load(); });
+  if (stop.stop_requested()) return {};
+  if (!document) throw Error(Remedy::resync, "the checkpoint on the target is gone", "start again with a new copy");
+  saved_ = checkpoint::Checkpoint::parse(*document);
+  {
+    Lock lock(m_);
+    last_observed_ = pipeline_->observe();
+    before_.entries_read += last_observed_->entries_read;
+    before_.ops_applied += last_observed_->ops_applied;
+    for (const auto& [kind, n] : last_observed_->by_kind) before_.by_kind[kind] += n;
+    last_observed_->entries_read = last_observed_->ops_applied = 0;
+    last_observed_->by_kind.clear();
+    done = std::move(pipeline_);
+  }
+  done.reset();
+  change_shards(*change, stop);
+  // A cut of the source, and nothing on the target beyond it: exact from the start.
+  auto exact_after = exact ? saved_.positions : newest_positions(stop);
+  if (stop.stop_requested()) return {};
+  open_pipeline(exact_after);
+  return exact_after;
+}
+
+void Replicator::change_shards(const Pipeline::ShardChange& change, std::stop_token stop) {
+  for (const auto& row : change.added) {
+    mongo::Shard* shard = nullptr;
+    {
+      Lock lock(m_);
+      shard = &pair_->source->add_shard(row.name, row.host);
+    }
+    retrying(stop, [&] {
+      auto start = source::join_position(*shard);
+      saved_.add_shard(row.name, row.host, start);
+      log::info("control", "the source has a new shard {} ({}): following it from {}", row.name, row.host, oplog::to_string(start));
+    });
+    if (stop.stop_requested()) return;
+  }
+  for (auto it = change.removed.rbegin(); it != change.removed.rend(); ++it) {
+    log::info("control", "the shard {} has left the source, all its entries are applied", saved_.shards.at(*it));
+    waits_.report("read." + saved_.shards.at(*it), {});
+    saved_.remove_shard(*it);
+    Lock lock(m_);
+    pair_->source->remove_shard(*it);
+  }
+  retrying(stop, [&] { store_->save(saved_.to_fields()); });
 }
 
 void Replicator::finish_link(std::stop_token stop) {
@@ -325,6 +393,13 @@ void Replicator::finish_link(std::stop_token stop) {
     {
       Lock lock(m_);
       if (error_) return;
+    }
+    if (follow_shards(stop)) {
+      {
+        Lock lock(m_);
+        pipeline = pipeline_.get();
+      }
+      pipeline->stop_after(newest_positions(stop));
     }
     drive_signal_.wait(stop, kLookEvery);
   }
@@ -355,10 +430,10 @@ void Replicator::restore(std::stop_token stop) {
 
 void Replicator::pause() {
   Lock lock(m_);
-  if (!pipeline_ || (state_ != State::replicating && state_ != State::catching_up))
+  if (state_ != State::replicating && state_ != State::catching_up)
     throw Error(Remedy::pause, fmt::format("can't pause while {}", status::to_string(state_)), "wait until it is catching_up or replicating");
   paused_ = true;
-  pipeline_->hold(true);
+  if (pipeline_) pipeline_->hold(true);
   log::info("control", "paused by request");
 }
 

@@ -30,6 +30,7 @@ std::string set_id_of(Client& client) {
 std::unique_ptr<Cluster> Cluster::connect(const std::string& label, const std::string& uri, const std::optional<Credentials>& shard_credentials) {
   auto cluster = std::make_unique<Cluster>();
   cluster->label_ = label;
+  cluster->shard_credentials_ = shard_credentials;
   try {
     cluster->look_at(uri);
     cluster->find_shards(cluster->uri_, shard_credentials);
@@ -68,7 +69,7 @@ void Cluster::find_shards(const std::string& uri, const std::optional<Credential
     if (!fetch_all(client, "admin", bson::Builder().string("find", "system.version").open_document("filter").string("_id", "shardIdentity").close().finish()).empty())
       throw Error(Remedy::fix_config, fmt::format("{}: {} is one shard of a sharded cluster", label_, redact(uri)), "give the URI of the cluster's mongos");
     id_ = set_id_of(client);
-    shards_.push_back({std::string(hello.view().string("setName").value_or("")), std::make_unique<Pool>(label_, uri), id_});
+    shards_.push_back({std::string(hello.view().string("setName").value_or("")), {}, std::make_unique<Pool>(label_, uri), id_});
   } else {
     auto version = fetch_all(client, "config", bson::Builder().string("find", "version").finish());
     if (!version.empty()) id_ = bson::to_json(version.front()["clusterId"]);
@@ -76,7 +77,7 @@ void Cluster::find_shards(const std::string& uri, const std::optional<Credential
     for (const auto& doc : fetch_all(client, "config", find)) {
       auto name = std::string(doc.view().string("_id").value_or(""));
       auto host = std::string(doc.view().string("host").value_or(""));
-      shards_.push_back({name, std::make_unique<Pool>(label_ + " shard " + name, shard_uri(uri, host, credentials)), {}});
+      shards_.push_back({name, host, std::make_unique<Pool>(label_ + " shard " + name, shard_uri(uri, host, credentials)), {}});
     }
     if (shards_.empty()) throw Error(Remedy::fix_config, fmt::format("{}: the cluster has no shards", label_), "add a shard first");
     for (auto& shard : shards_) {
@@ -94,6 +95,27 @@ std::vector<std::string> Cluster::shard_names() const {
   std::vector<std::string> names;
   for (const auto& shard : shards_) names.push_back(shard.name);
   return names;
+}
+
+std::vector<std::string> Cluster::shard_hosts() const {
+  std::vector<std::string> hosts;
+  for (const auto& shard : shards_) hosts.push_back(shard.host);
+  return hosts;
+}
+
+Shard& Cluster::add_shard(const std::string& name, const std::string& host) {
+  return shards_.emplace_back(Shard{name, host, std::make_unique<Pool>(label_ + " shard " + name, shard_uri(uri_, host, shard_credentials_)), {}});
+}
+
+void Cluster::remove_shard(std::size_t number) { shards_.erase(shards_.begin() + static_cast<std::ptrdiff_t>(number)); }
+
+void Cluster::set_shards(const std::vector<std::string>& names, const std::vector<std::string>& hosts) {
+  auto known = std::exchange(shards_, {});
+  for (std::size_t n = 0; n < names.size(); ++n) {
+    auto it = std::find_if(known.begin(), known.end(), [&](const auto& shard) { return shard.name == names[n]; });
+    if (it != known.end()) shards_.push_back(std::move(*it));
+    else add_shard(names[n], n < hosts.size() ? hosts[n] : std::string());
+  }
 }
 
 std::string Cluster::redacted_uri() const { return redact(uri_); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cluster: what a URI leads to: a sharded cluster through a mongos, or a replica set, with the shards behind it.
-// A replica set is its own and only shard. Immutable after connect() but for its pools; thread-safe.
+// A replica set is its own and only shard. Immutable after connect() but for its pools and for what
+// has_shards() and the two after it change, with nobody else looking; else thread-safe.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,7 @@
 namespace mongotwin::mongo {
 
 struct Shard {
-  std::string name;
+  std::string name, host;
   std::unique_ptr<Pool> pool;  // direct connections to its members
   std::string set_id;          // the replica set's own id, the same on all its members
 };
@@ -33,14 +34,20 @@ class Cluster {
   [[nodiscard]] const std::string& feature_version() const { return feature_version_; }
   [[nodiscard]] std::vector<Shard>& shards() { return shards_; }
   [[nodiscard]] std::vector<std::string> shard_names() const;
+  [[nodiscard]] std::vector<std::string> shard_hosts() const;
   [[nodiscard]] const std::string& id() const { return id_; }  // tells clusters apart
   [[nodiscard]] const std::string& label() const { return label_; }
   [[nodiscard]] std::string redacted_uri() const;
+  // Its shards shall be these, in this order, whatever it said itself when it was connected to.
+  void set_shards(const std::vector<std::string>& names, const std::vector<std::string>& hosts);
+  Shard& add_shard(const std::string& name, const std::string& host);
+  void remove_shard(std::size_t number);
   [[nodiscard]] bool same_servers(const Cluster& other) const;
 
  private:
   void look_at(const std::string& uri);
   void find_shards(const std::string& uri, const std::optional<Credentials>& credentials);
+  std::optional<Credentials> shard_credentials_;
   std::string label_, version_, feature_version_, id_, uri_;
   int major_ = 0;
   bool sharded_ = false;

@@ -383,6 +383,33 @@ void Catalog::note(const Entry& entry, Ddls& out) {
   out.push_back({DdlKind::shard_collection, ns, {}, false, {}, bson::Document::copy_of(*entry.o2)});
 }
 
+void Catalog::remove_shard(ShardIndex shard) {
+  auto lower = [&](ShardIndex s) { return s > shard ? s - 1 : s; };
+  by_uuid_.clear();
+  for (auto it = logicals_.begin(); it != logicals_.end();) {
+    auto& [id, logical] = *it;
+    std::set<IncarnationKey> left;
+    for (const auto& [s, uuid] : logical.incarnations)
+      if (s != shard) left.insert({lower(s), uuid});
+    logical.incarnations = std::move(left);
+    for (auto& [name, shards] : logical.indexes) {
+      std::set<ShardIndex> others;
+      for (auto s : shards)
+        if (s != shard) others.insert(lower(s));
+      shards = std::move(others);
+    }
+    for (const auto& incarnation : logical.incarnations) by_uuid_[incarnation] = id;
+    if (!logical.incarnations.empty()) {
+      ++it;
+      continue;
+    }
+    // A left-over: what the cluster has is on other shards.
+    if (auto named = by_ns_.find(logical.info->ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
+    it = logicals_.erase(it);
+  }
+  changed_ = true;
+}
+
 std::optional<bson::Document> Catalog::take_changes() {
   if (!std::exchange(changed_, false)) return {};
   return to_document();

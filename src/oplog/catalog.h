@@ -47,6 +47,9 @@ class Catalog {
   // True if apply() is where this entry goes.
   [[nodiscard]] static bool is_ddl(const Entry& entry);
 
+  // A shard has left the cluster: it will drop nothing any more. The numbers of those after it go down by one.
+  void remove_shard(ShardIndex shard);
+
   // The whole state, for the checkpoint; only when something changed since the last call.
   [[nodiscard]] std::optional<bson::Document> take_changes();
   [[nodiscard]] bson::Document to_document() const;

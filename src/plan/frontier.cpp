@@ -7,6 +7,12 @@
 
 namespace mongotwin::plan {
 
+void Frontier::start_at(std::vector<oplog::Timestamp> applied) {
+  Lock lock(m_);
+  TWIN_INVARIANT(next_ == 1);
+  applied_ = std::move(applied);
+}
+
 std::uint64_t Frontier::open(std::size_t parts, std::optional<Cut> cut) {
   Lock lock(m_);
   epochs_.push_back({parts, 0, std::move(cut)});

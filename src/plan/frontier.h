@@ -32,6 +32,8 @@ class Frontier {
   // `on_move` is notified when an epoch is done; must outlive the Frontier.
   explicit Frontier(Signal& on_move) : on_move_(on_move) {}
 
+  // Before the first epoch: what was applied by an earlier run.
+  void start_at(std::vector<oplog::Timestamp> applied);
   // `parts` may be 0. Without a cut (the middle of a transaction with DDL) the frontier does not stop there.
   std::uint64_t open(std::size_t parts, std::optional<Cut> cut);
   void part_done(std::uint64_t epoch);

@@ -24,6 +24,12 @@ class FrontierTest : public ::testing::Test {
   }
 };
 
+TEST_F(FrontierTest, WhatAnEarlierRunAppliedIsApplied) {
+  frontier.start_at({{7, 1}});
+  EXPECT_EQ(applied(), 7u);
+  EXPECT_FALSE(frontier.take_cut()) << "it is in the checkpoint already";
+}
+
 TEST_F(FrontierTest, MovesOnlyOverEpochsThatAreWholeAndInOrder) {
   auto first = frontier.open(2, cut(1)), second = frontier.open(1, cut(2));
   frontier.part_done(second);

@@ -11,6 +11,7 @@ using oplog::Timestamp;
 void Merger::refill(ShardIndex shard) {
   auto& lot = lots_[shard];
   if (!lot.entries.empty()) return;
+  lot.over = lot.ended;
   // The watermark first: if nothing comes after it was read, all up to it has been taken.
   auto watermark = journal_.read_up_to(shard);
   for (auto& record : journal_.take(shard, kTakeRecords)) lot.entries.push_back({shard, oplog::parse_entry(std::move(record.entry))});
@@ -27,8 +28,9 @@ const Merger::Merged* Merger::peek() {
   }
   if (!first) return nullptr;
   auto ts = first->entries.front().entry.ts;
+  if (packed(ts) > horizon_) return nullptr;
   for (const auto& lot : lots_)
-    if (lot.entries.empty() && lot.watermark < ts) return nullptr;
+    if (lot.entries.empty() && lot.watermark < ts && !lot.over) return nullptr;
   return &first->entries.front();
 }
 
@@ -53,7 +55,7 @@ std::vector<Merger::Wait> Merger::waits() const {
     }
   std::vector<Wait> out;
   for (ShardIndex s = 0; any && s < lots_.size(); ++s)
-    if (lots_[s].entries.empty() && lots_[s].watermark < until) out.push_back({s, until});
+    if (lots_[s].entries.empty() && lots_[s].watermark < until && !lots_[s].over) out.push_back({s, until});
   return out;
 }
 

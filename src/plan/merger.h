@@ -4,6 +4,8 @@
 // so that their readers can nudge them. Owned by one thread (merge); the Journal must outlive it.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <vector>
@@ -26,6 +28,11 @@ class Merger {
   // Takes the entry that peek() showed.
   Merged pop();
 
+  // Any thread. Entries later than this stay; without a call there is no limit.
+  void plan_up_to(oplog::Timestamp horizon) { horizon_ = packed(horizon); }
+  // Any thread: all that this shard will ever say is in the journal; it holds up nobody any more.
+  void end(oplog::ShardIndex shard) { lots_[shard].ended = true; }
+
   // Per shard: everything up to here has been popped.
   [[nodiscard]] oplog::Timestamp position(oplog::ShardIndex shard) const { return lots_[shard].position; }
   [[nodiscard]] std::size_t shards() const { return lots_.size(); }
@@ -41,11 +48,15 @@ class Merger {
   struct Lot {
     std::deque<Merged> entries;
     oplog::Timestamp watermark, position;
+    std::atomic<bool> ended{false};
+    bool over = false;  // ended, as of the last refill
   };
   void refill(oplog::ShardIndex shard);
+  static std::uint64_t packed(oplog::Timestamp ts) { return std::uint64_t{ts.t} << 32 | ts.i; }
 
   journal::Journal& journal_;
-  std::vector<Lot> lots_;
+  std::deque<Lot> lots_;
+  std::atomic<std::uint64_t> horizon_{UINT64_MAX};
 };
 
 }  // namespace mongotwin::plan

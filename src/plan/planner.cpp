@@ -23,9 +23,24 @@ void Planner::start_at(std::vector<Timestamp> start, std::vector<Timestamp> exac
   resume_ = std::move(resume);
   exact_after_ = std::move(exact_after);
   last_cut_ = start_;
+  frontier_.start_at(start_);
   Lock lock(m_);
   planned_ = start_;
 }
+
+void Planner::hold(bool on) {
+  Lock lock(m_);
+  held_ = on;
+  drained_ = false;
+}
+
+bool Planner::drained() const {
+  Lock lock(m_);
+  return drained_ && lanes_quiet();
+}
+
+// While catching up, documents that clash stay parked until the target is exact: they are not under way.
+bool Planner::lanes_quiet() const { return (exact_ ? frontier_.in_flight() : frontier_.active()) == 0; }
 
 void Planner::stop_after(std::vector<Timestamp> last) {
   Lock lock(m_);
@@ -221,6 +236,7 @@ Step Planner::settle() {
   }
   if (positions() != last_cut_ && room) close_epoch(true);  // only time has passed, or entries that change nothing
   Lock lock(m_);
+  if (held_ && open_ops_ == 0 && lanes_quiet()) drained_ = true;
   if (stop_after_ && reached(*stop_after_) && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
   return Step::idle;
 }

@@ -50,7 +50,9 @@ class Planner {
   [[nodiscard]] Step step();
 
   // Any thread. While held, nothing new is planned; what is planned runs to its end.
-  void hold(bool on) { held_ = on; }
+  void hold(bool on);
+  // Any thread: held, and everything that was planned is on the target: no write is under way until hold(false).
+  [[nodiscard]] bool drained() const;
   // Any thread, once: stop planning when every shard's position has reached `last[shard]`.
   void stop_after(std::vector<oplog::Timestamp> last);
   [[nodiscard]] bool stopped() const { return stopped_; }  // reached stop_after and everything is applied
@@ -74,6 +76,7 @@ class Planner {
   [[nodiscard]] std::vector<oplog::Timestamp> positions() const;
   [[nodiscard]] bool epoch_full() const { return open_ops_ >= limits_.epoch_ops_max || open_bytes_ >= limits_.epoch_bytes_max; }
   [[nodiscard]] Step settle();            // no input: close what is open, or record that positions moved
+  [[nodiscard]] bool lanes_quiet() const;
 
   const PlannerLimits limits_;
   Merger& merger_;
@@ -95,6 +98,7 @@ class Planner {
   mutable Mutex m_;
   std::vector<oplog::Timestamp> planned_ GUARDED_BY(m_);
   std::optional<std::vector<oplog::Timestamp>> stop_after_ GUARDED_BY(m_);
+  bool drained_ GUARDED_BY(m_) = false;
 };
 
 }  // namespace mongotwin::plan

@@ -164,6 +164,19 @@ class Twin:
 
         return self.wait_until(reached, f"applied up to {now}", timeout)
 
+    def wait_shards_caught_up(self, cluster: Any, timeout: float = 120) -> Status:
+        """The same for a sharded source, by each shard's own clock: also what was written past the router."""
+        now = {}
+        for shard in cluster.shards:
+            with shard.client() as client:
+                now[shard.name] = client.admin.command("ping")["operationTime"]
+
+        def reached(status: Status) -> bool:
+            applied = {name: position["applied"] for name, position in status["positions"].items()}
+            return all(name in applied and Timestamp(applied[name]["t"], applied[name]["i"]) >= ts for name, ts in now.items())
+
+        return self.wait_until(reached, f"applied up to {now}", timeout)
+
     def wait_failure(self, timeout: float = 120) -> str:
         """Until it has failed; what it says then, on its API or in its log."""
 

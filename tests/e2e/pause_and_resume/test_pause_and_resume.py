@@ -70,3 +70,28 @@ def test_nobody_answers(tmp_path):
     ran = mongotwin("status", "--api", "127.0.0.1:1")
     assert ran.returncode == 1
     assert "127.0.0.1:1" in ran.stderr
+
+
+def test_paused_is_said_when_nothing_is_under_way_any_more(replica_sets):
+    """The target hangs with writes on their way to it: they may land at any moment, so it is not paused yet."""
+    replica_sets.load(1000)
+    twin = replica_sets.twin().start()
+    twin.wait_for_state("replicating")
+    primary = replica_sets.target.wait_primary()
+    primary.pause()
+    try:
+        replica_sets.source_client["shop"]["stores"].insert_one({"_id": "on its way"})
+        twin.wait_until(lambda status: _at(status, "planned") > _at(status, "applied"), "writes on their way")
+        twin.command("pause")
+        twin.wait_until(lambda status: status["state"] != "paused" and "pausing" in status["detail"], "it says that it is pausing")
+    finally:
+        primary.resume()
+    twin.wait_for_state("paused")
+    assert replica_sets.target_client["shop"]["stores"].find_one({"_id": "on its way"})
+    twin.resume()
+    replica_sets.finish_and_compare(twin)
+
+
+def _at(status, position):
+    (shard,) = status["positions"].values()
+    return shard[position]["t"], shard[position]["i"]
