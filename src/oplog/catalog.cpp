@@ -59,6 +59,8 @@ bool Catalog::is_ddl(const Entry& entry) {
   return entry.collection() == "system.views";
 }
 
+bool Catalog::takes_migrated(std::string_view collection) const { return !sharded_ || is_convert_to_capped_temporary(collection); }
+
 Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool simple_collation) {
   auto id = next_id_++;
   auto& logical = logicals_[id];
@@ -66,7 +68,7 @@ Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool 
   auto collection = ns.substr(dot + 1);
   logical.internal = is_resharding_temporary(collection);
   bool replicated = !logical.internal && collection != "system.views" && collection != "system.profile" && filter_.includes(ns);
-  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, is_convert_to_capped_temporary(collection)});
+  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, takes_migrated(collection)});
   by_ns_[ns] = id;
   return logical;
 }
@@ -186,7 +188,7 @@ void Catalog::set_name(Logical& logical, const std::string& ns) {
   info.ns = ns;
   info.replicated = filter_.includes(ns);
   auto collection = std::string_view(ns).substr(ns.find('.') + 1);
-  info.take_migrated = is_convert_to_capped_temporary(collection);
+  info.take_migrated = takes_migrated(collection);
   logical.internal = is_resharding_temporary(collection);
   logical.info = std::make_shared<const Collection>(std::move(info));
   by_ns_[ns] = id;
@@ -429,7 +431,7 @@ void Catalog::load(bson::View document) {
     auto id = static_cast<std::uint64_t>(*v.integer("id"));
     auto& l = logicals_[id];
     l.info = std::make_shared<const Collection>(Collection{id, std::string(*v.string("ns")), v["replicated"].truthy(), v["capped"].truthy(),
-                                                           v["simple_collation"].truthy(), v["take_migrated"].truthy(), v["copied_up_to"].timestamp().value_or(Timestamp())});
+                                                           v["simple_collation"].truthy(), !sharded_ || v["take_migrated"].truthy(), v["copied_up_to"].timestamp().value_or(Timestamp())});
     l.internal = v["internal"].truthy();
     l.replaced = v["replaced"].truthy();
     l.left_over = v["left_over"].truthy();
