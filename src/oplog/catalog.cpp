@@ -212,8 +212,9 @@ std::vector<Ddl> Catalog::apply(ShardIndex shard, const Entry& entry) {
   else if (name == "createIndexes" || name == "commitIndexBuild") create_indexes(shard, entry, out);
   else if (name == "dropIndexes" || name == "deleteIndexes" || name == "dropIndex" || name == "deleteIndex") drop_indexes(shard, entry, out);
   else if (name == "collMod") coll_mod(shard, entry, out);
-  // dropDatabase follows the drops of all its collections; an index build counts from its commit.
-  else if (name == "dropDatabase" || name == "startIndexBuild" || name == "abortIndexBuild" || name == "dbCheck") return out;
+  // dropDatabase follows the drops of all its collections; an index build counts from its commit; what comes after 8.0
+  // as …DatabaseMetadata is which shard is a database's primary.
+  else if (name == "dropDatabase" || name == "startIndexBuild" || name == "abortIndexBuild" || name == "dbCheck" || name == "createDatabaseMetadata" || name == "dropDatabaseMetadata") return out;
   else if (filter_.includes(std::string(entry.database()) + "." + std::string(entry.o.begin()->string().value_or(""))))
     throw Error(Remedy::pause, fmt::format("the command {} in the oplog (ns {}, ts {}) is not known: {}", name, entry.ns, oplog::to_string(entry.ts), bson::to_json(entry.o)),
                 "this version of mongotwin can't follow it; exclude the namespace or start again with a new copy after the command");
@@ -328,7 +329,10 @@ void Catalog::create_indexes(ShardIndex shard, const Entry& entry, Ddls& out) {
     if (logical->internal) logical->specs[name] = spec;
     changed_ = true;
   };
-  if (entry.command() == "createIndexes") return add(without_first(entry.o));
+  if (entry.command() == "createIndexes") {
+    auto spec = entry.o.document("spec");  // some servers after 8.0 keep it apart from what they name the index's file
+    return add(spec ? bson::Document::copy_of(*spec) : without_first(entry.o));
+  }
   if (auto specs = entry.o.document("indexes"))
     for (const auto& e : *specs) add(bson::Document::copy_of(*e.document()));
 }
