@@ -18,7 +18,9 @@ namespace mongotwin::oplog {
 
 class Catalog {
  public:
-  explicit Catalog(NamespaceFilter filter) : filter_(std::move(filter)) {}
+  // `sharded`: fromMigrate marks what the balancer copies and clears away. In a replica set it marks real inserts:
+  // those of convertToCapped and cloneCollectionAsCapped (seen on 5.0 and 6.0).
+  explicit Catalog(NamespaceFilter filter, bool sharded = true) : filter_(std::move(filter)), sharded_(sharded) {}
 
   // What a shard has when mongotwin starts. `real` is false for a left-over that the cluster does not know of.
   struct Listed {
@@ -88,7 +90,10 @@ class Catalog {
   void view_write(const Entry& entry, Ddls& out);
   void note(const Entry& entry, Ddls& out);
 
+  [[nodiscard]] bool takes_migrated(std::string_view collection) const;
+
   NamespaceFilter filter_;
+  bool sharded_;
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, Logical> logicals_;
   std::map<IncarnationKey, std::uint64_t> by_uuid_;

@@ -55,6 +55,10 @@ class Collection:
         return self.name.startswith(_BUCKETS)
 
     @property
+    def clustered(self) -> bool:
+        return "clusteredIndex" in self.options
+
+    @property
     def capped(self) -> bool:
         return "capped" in self.options and self.options["capped"].value == b"\1"
 

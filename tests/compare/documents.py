@@ -64,7 +64,9 @@ def _compare_natural_order(source: MongoClient, target: MongoClient, collection:
 def _compare_by_id(result: Result, source: MongoClient, target: MongoClient, collection: Collection) -> int:
     waiting_source, waiting_target = _Waiting(), _Waiting()
     count = 0
-    for ours, theirs in zip_longest(_stream(source, collection), _stream(target, collection)):
+    # A clustered collection's natural order is that of its _ids, and 5.0 has no other way through one.
+    ours_and_theirs = (_stream(client, collection, natural=collection.clustered) for client in (source, target))
+    for ours, theirs in zip_longest(*ours_and_theirs):
         count += ours is not None
         if ours == theirs:
             continue
