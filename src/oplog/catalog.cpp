@@ -59,6 +59,8 @@ bool Catalog::is_ddl(const Entry& entry) {
   return entry.collection() == "system.views";
 }
 
+bool Catalog::takes_migrated(std::string_view collection) const { return !sharded_source_ || is_convert_to_capped_temporary(collection); }
+
 Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool simple_collation) {
   auto id = next_id_++;
   auto& logical = logicals_[id];
@@ -66,7 +68,7 @@ Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool 
   auto collection = ns.substr(dot + 1);
   logical.internal = is_resharding_temporary(collection);
   bool replicated = !logical.internal && collection != "system.views" && collection != "system.profile" && filter_.includes(ns);
-  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, is_convert_to_capped_temporary(collection)});
+  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, takes_migrated(collection)});
   by_ns_[ns] = id;
   return logical;
 }
@@ -186,7 +188,7 @@ void Catalog::set_name(Logical& logical, const std::string& ns) {
   info.ns = ns;
   info.replicated = filter_.includes(ns);
   auto collection = std::string_view(ns).substr(ns.find('.') + 1);
-  info.take_migrated = is_convert_to_capped_temporary(collection);
+  info.take_migrated = takes_migrated(collection);
   logical.internal = is_resharding_temporary(collection);
   logical.info = std::make_shared<const Collection>(std::move(info));
   by_ns_[ns] = id;

@@ -18,7 +18,8 @@ namespace mongotwin::oplog {
 
 class Catalog {
  public:
-  explicit Catalog(NamespaceFilter filter) : filter_(std::move(filter)) {}
+  // A source that is not sharded has no balancer: what it marks as migrated are real writes (cloneCollectionAsCapped).
+  explicit Catalog(NamespaceFilter filter, bool sharded_source = true) : filter_(std::move(filter)), sharded_source_(sharded_source) {}
 
   // What a shard has when mongotwin starts. `real` is false for a left-over that the cluster does not know of.
   struct Listed {
@@ -71,6 +72,7 @@ class Catalog {
   // Removes one incarnation; the logical collection goes with its last one. Returns its target name if the target must drop it.
   std::optional<std::string> remove_incarnation(IncarnationKey incarnation);
   void set_name(Logical& logical, const std::string& ns);
+  [[nodiscard]] bool takes_migrated(std::string_view collection) const;
   [[nodiscard]] bool is_being_resharded(const Logical& logical, const Uuid& uuid) const;
   [[nodiscard]] Logical* left_over_of(const std::string& ns);
   Logical& become_real(Logical& left_over);
@@ -86,6 +88,7 @@ class Catalog {
   void note(const Entry& entry, Ddls& out);
 
   NamespaceFilter filter_;
+  bool sharded_source_;
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, Logical> logicals_;
   std::map<IncarnationKey, std::uint64_t> by_uuid_;
