@@ -76,6 +76,7 @@ class Catalog {
   // Removes one incarnation; the logical collection goes with its last one. Returns its target name if the target must drop it.
   std::optional<std::string> remove_incarnation(IncarnationKey incarnation);
   void set_name(Logical& logical, const std::string& ns);
+  [[nodiscard]] bool takes_migrated(std::string_view collection) const;
   [[nodiscard]] bool is_being_resharded(const Logical& logical, const Uuid& uuid) const;
   [[nodiscard]] Logical* left_over_of(const std::string& ns);
   Logical& become_real(Logical& left_over);

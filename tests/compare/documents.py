@@ -15,7 +15,7 @@ from typing import Iterator, Optional
 from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
 
-from .catalog import Collection
+from .catalog import Collection, read_raw
 from .elements import Element, describe, id_of, id_value
 from .result import Result
 
@@ -121,10 +121,18 @@ def _show_id(key: _Key) -> str:
 
 def _stream(client: MongoClient, collection: Collection, natural: bool = False) -> Iterator[bytes]:
     """Raw documents in the order of the `_id` index, so never sorted in memory; or in natural order."""
+    if _is_refused_by_the_driver(collection.name):
+        hint = {"$natural": 1} if natural else {"_id": 1}
+        yield from read_raw(client, collection.database, "find", collection.name, hint=hint, readConcern={"level": "majority"})
+        return
     handle = client[collection.database].get_collection(collection.name, read_concern=ReadConcern("majority"))
     order = {"sort": [("$natural", 1)]} if natural else _BY_ID
     for batch in handle.find_raw_batches({}, batch_size=_BATCH_DOCUMENTS, **order):
         yield from _split(batch)
+
+
+def _is_refused_by_the_driver(name: str) -> bool:
+    return ".." in name or name.startswith(".") or name.endswith(".")
 
 
 def _split(batch: bytes) -> Iterator[bytes]:

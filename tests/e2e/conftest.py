@@ -9,6 +9,7 @@ import pytest
 from cluster import Auth, ReplicaSet, ShardedCluster
 from cluster.binaries import find_mongod, server_version, sharding_problem
 
+from .following import Following
 from .pair import Pair
 from .twin import BINARY
 
@@ -49,7 +50,9 @@ def _shared(make, sharded=False):
     return shared
 
 
-source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base))
+# With test commands a server can be told where to stop and wait: see failpoint.py.
+_TESTABLE = {"enableTestCommands": "1"}
+source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base, set_parameters=_TESTABLE))
 target_set = _shared(lambda base: ReplicaSet(name="target", base_dir=base))
 source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2), sharded=True)
 target_sharded = _shared(lambda base: ShardedCluster(name="target", base_dir=base / "target", shards=3), sharded=True)
@@ -71,6 +74,20 @@ def make_pair(tmp_path):
     yield make
     for pair in pairs:
         pair.close()
+
+
+@pytest.fixture(scope="module")
+def module_following(tmp_path_factory, source_set, target_set):
+    following = Following(source_set, target_set, tmp_path_factory.mktemp("following"))
+    yield following
+    following.close()
+
+
+@pytest.fixture
+def following(module_following):
+    """Replica sets with a mongotwin that follows, for all tests of a module."""
+    module_following.make_healthy()
+    return module_following
 
 
 @pytest.fixture
@@ -104,5 +121,6 @@ def pytest_runtest_makereport(item, call):
     if report.when != "call" or not report.failed:
         return
     for value in getattr(item, "funcargs", {}).values():
-        if isinstance(value, Pair):
-            report.sections += [(f"mongotwin {twin.config_path}", twin.log_tail()) for twin in value.twins]
+        pair = value.pair if isinstance(value, Following) and value is not item.funcargs.get("following") else value
+        if isinstance(pair, Pair):
+            report.sections += [(f"mongotwin {twin.config_path}", twin.log_tail()) for twin in pair.twins]
