@@ -91,8 +91,6 @@ class Catalog {
   void view_write(const Entry& entry, Ddls& out);
   void note(const Entry& entry, Ddls& out);
 
-  [[nodiscard]] bool takes_migrated(std::string_view collection) const;
-
   NamespaceFilter filter_;
   bool sharded_;
   std::uint64_t next_id_ = 1;
