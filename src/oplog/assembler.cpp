@@ -73,6 +73,31 @@ void order_moves(std::vector<std::vector<Op>>& by_shard, std::vector<Op>& out) {
         if (turn(s, n) == now) out.push_back(by_shard[s][n]);
 }
 
+// Of a transaction that may be in the copy in part, see Assembler::whole(): a document that one shard lets go may have
+// been copied from another one by now. What happened to it before it left must not happen to it there.
+void only_take_away(std::vector<Op>& ops) {
+  struct Document {
+    Op first;
+    std::size_t last;
+  };
+  std::map<DocumentKey, Document> documents;
+  for (std::size_t n = 0; n < ops.size(); ++n)
+    if (ops[n].collection) documents.try_emplace(key_of(ops[n]), Document{ops[n], n}).first->second.last = n;
+  std::vector<Op> out;
+  for (std::size_t n = 0; n < ops.size(); ++n) {
+    auto& op = ops[n];
+    const auto* document = op.collection ? &documents.at(key_of(op)) : nullptr;
+    if (document && ops[document->last].kind == OpKind::remove) {
+      if (n != document->last || document->first.kind == OpKind::insert) continue;
+      op.only_as_keyed = true;
+      op.doc = document->first.doc;
+      op.o = op.key = document->first.key;
+    }
+    out.push_back(op);
+  }
+  ops = std::move(out);
+}
+
 }  // namespace
 
 bool Assembler::is_barrier(ShardIndex shard, const Entry& entry) const {
@@ -155,7 +180,7 @@ Assembler::Open& Assembler::hold(ShardIndex shard, const Entry& entry) {
     open.parts.push_back(parse_entry(entry.doc.detached()));
   }
   open.prepared = open.prepared || entry.o["prepare"].truthy();
-  open.maybe_half = open.prepared && entry.ts <= *std::max_element(listed_up_to_.begin(), listed_up_to_.end());
+  open.maybe_half = open.prepared && !exact_ && entry.ts <= *std::max_element(listed_up_to_.begin(), listed_up_to_.end());
   return open;
 }
 
@@ -182,8 +207,9 @@ void Assembler::feed_commit(ShardIndex shard, const Entry& entry, std::vector<Op
   for (ShardIndex s = 0; s < shard_names_.size(); ++s) {
     auto it = open_.find({s, entry.transaction});
     if (it == open_.end() || !it->second.prepared || it->second.emitted) continue;
+    if (s != shard && it->second.maybe_half) continue;  // at its own commit, unless that is from before the copy
     unwrap(s, it->second.parts, entry.ts, true, by_shard.emplace_back());
-    for (auto& op : by_shard.back()) op.only_as_keyed = it->second.maybe_half && op.kind == OpKind::remove;
+    if (it->second.maybe_half) only_take_away(by_shard.back());
     it->second.parts.clear();
     it->second.emitted = true;
   }

@@ -41,6 +41,8 @@ class Assembler {
   // been committed by then on some, where it was copied, and still be open here. Its removes are marked: if it moves a
   // document, the copy may have it from its new shard already.
   [[nodiscard]] bool whole() const;
+  // What is prepared from here on has no part in the copy.
+  void become_exact() { exact_ = true; }
 
  private:
   using Key = std::pair<ShardIndex, std::string>;
@@ -64,6 +66,7 @@ class Assembler {
   std::vector<std::string> shard_names_;
   std::vector<Timestamp> listed_up_to_;
   std::map<Key, Open> open_;
+  bool exact_ = false;
 };
 
 }  // namespace mongotwin::oplog

@@ -35,6 +35,7 @@ void Frontier::part_done(std::uint64_t epoch) {
 
 void Frontier::advance() {
   while (!epochs_.empty() && epochs_.front().parts == 0) {
+    between_cuts_ = !epochs_.front().cut;
     if (auto& cut = epochs_.front().cut) {
       for (std::size_t s = 0; s < applied_.size(); ++s) TWIN_INVARIANT(applied_[s] <= cut->positions[s]);
       applied_ = cut->positions;
@@ -78,6 +79,11 @@ std::size_t Frontier::active() const {
 std::size_t Frontier::in_flight() const {
   Lock lock(m_);
   return epochs_.size();
+}
+
+bool Frontier::between_cuts() const {
+  Lock lock(m_);
+  return between_cuts_;
 }
 
 std::optional<Cut> Frontier::take_cut() {

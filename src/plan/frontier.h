@@ -42,6 +42,8 @@ class Frontier {
   void unpark_all();
 
   [[nodiscard]] std::size_t in_flight() const;
+  // The newest epoch that is done has no cut: the target stands in the middle of an entry's operations.
+  [[nodiscard]] bool between_cuts() const;
   // Epochs that lanes still work on; those that only wait for parked documents don't count.
   [[nodiscard]] std::size_t active() const;
   // The newest reached cut; its catalog is the newest one not yet taken by take_cut().
@@ -64,6 +66,7 @@ class Frontier {
   std::uint64_t first_ GUARDED_BY(m_) = 1;
   std::deque<Epoch> epochs_ GUARDED_BY(m_);
   std::optional<Cut> reached_ GUARDED_BY(m_);
+  bool between_cuts_ GUARDED_BY(m_) = false;
   std::vector<oplog::Timestamp> applied_ GUARDED_BY(m_);
   std::map<std::string, std::uint64_t> ops_by_kind_ GUARDED_BY(m_);
   std::uint64_t ops_ GUARDED_BY(m_) = 0;

@@ -102,6 +102,7 @@ Planner::Go Planner::become_exact() {
   if (!hand_over() || frontier_.active() > 0) return Go::idle;
   if (work_.has_parked && work_.has_parked() && !work_.resolve_parked()) return Go::idle;
   exact_ = true;
+  assembler_.become_exact();
   if (work_.start_consistency) {
     auto epoch = frontier_.open(1, make_cut());
     barrier_ = true;

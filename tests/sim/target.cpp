@@ -260,7 +260,7 @@ void Target::ddl(const oplog::Ddl& ddl, bool tolerant, bool consistent, apply::H
           keys_.insert(std::move(key));
         }
       }
-      holds.rename(ddl.ns, ddl.to);
+      if (there || holds.holds_any(ddl.ns)) holds.rename(ddl.ns, ddl.to);
       break;
     }
     case create_index:

@@ -288,7 +288,7 @@ void Twin::copy_some(Place& place) {
 // --- what is checked ----------------------------------------------------------------------------------------------------
 
 std::optional<std::vector<Timestamp>> Twin::drained_at() const {
-  if (!planner_ || !planner_->exact() || frontier_.in_flight() > 0) return {};
+  if (!planner_ || !planner_->exact() || frontier_.in_flight() > 0 || frontier_.between_cuts()) return {};
   auto at = frontier_.applied();
   if (at.empty()) return {};
   return at;
