@@ -44,6 +44,19 @@ bson::Document without(bson::View v, std::initializer_list<std::string_view> nam
   return b.finish();
 }
 
+// What documents of different moments may clash on.
+bool demands_unique(bson::View spec) { return spec["unique"].truthy() || spec["prepareUnique"].truthy(); }
+
+// An index specification after collMod: what is switched off, or served its purpose, is not in it any more.
+bson::Document changed(bson::View spec, bson::View changes) {
+  bson::Builder b;
+  for (const auto& e : spec)
+    if (!changes[e.key()] && !(e.key() == "prepareUnique" && changes["unique"].truthy())) b.element(e);
+  for (const auto& e : changes)
+    if (e.boolean().value_or(true)) b.element(e);
+  return b.finish();
+}
+
 bson::Document only(const bson::Element& e) { return bson::Builder().value("expireAfterSeconds", e).finish(); }
 
 }  // namespace
@@ -74,7 +87,7 @@ void DdlApplier::apply(const oplog::Ddl& ddl, bool tolerant, bool consistent) {
     case rename: this->rename(ddl, tolerant); break;
     case create_index: create_indexes(ddl.ns, {ddl.spec}, consistent); break;
     case drop_index: this->drop_index(ddl, tolerant); break;
-    case coll_mod: this->coll_mod(ddl, tolerant); break;
+    case coll_mod: this->coll_mod(ddl, tolerant, consistent); break;
     case create_view: this->create_view(ddl.ns, ddl.spec, tolerant); break;
     case drop_view: run(database_of(ddl.ns), bson::Builder().string("drop", name_of(ddl.ns)).finish(), tolerant, {code::kNamespaceNotFound}); break;
     case modify_view:
@@ -130,23 +143,50 @@ void DdlApplier::create_indexes(const std::string& ns, const std::vector<bson::D
     auto name = std::string(spec.view().string("name").value_or(""));
     if (auto expiry = spec["expireAfterSeconds"]) holds_.hold_ttl(ns, name, only(expiry));
     auto held = with_held_expiry(spec);
-    if (!consistent && spec["unique"].truthy()) holds_.hold_unique(ns, held);
+    if (!consistent && demands_unique(spec)) holds_.hold_unique(ns, held);
     else now.push_back(held);
   }
   if (now.empty()) return;
+  try {
+    return build(ns, now);
+  } catch (const mongo::CommandError& e) {
+    if (consistent || e.remedy() == Remedy::retry) throw;
+    log::debug("apply", "{}", e.what());
+  }
+  // The copy may hold documents of later already, which the index refuses: places that are none, parallel arrays, …
+  for (const auto& spec : now)
+    if (now.size() > 1) {
+      create_indexes(ns, {spec}, consistent);
+    } else {
+      log::info("apply", "{}: the index {} waits until the target is consistent", ns, spec.view().string("name").value_or(""));
+      holds_.hold_unique(ns, spec);
+    }
+}
+
+void DdlApplier::build(const std::string& ns, const std::vector<bson::Document>& specs) {
   bson::Builder b;
   b.string("createIndexes", name_of(ns)).open_array("indexes");
   int n = 0;
-  for (const auto& spec : now) b.document(std::to_string(n++), spec);
+  for (const auto& spec : specs) b.document(std::to_string(n++), spec);
   b.close();
   append_majority(b);
   run(database_of(ns), b.finish(), false, {});
 }
 
+std::optional<bson::Document> DdlApplier::find_index(const std::string& ns, const std::string& name) {
+  auto client = target_.patient().acquire();
+  try {
+    for (const auto& spec : mongo::fetch_all(client, database_of(ns), bson::Builder().string("listIndexes", name_of(ns)).finish()))
+      if (spec.view().string("name") == name) return spec;
+  } catch (const mongo::CommandError& e) {
+    if (e.code() != code::kNamespaceNotFound) throw;
+  }
+  return {};
+}
+
 void DdlApplier::drop_index(const oplog::Ddl& ddl, bool tolerant) {
-  bool only_held = holds_.holds_unique(ddl.ns, ddl.index);
+  tolerant = tolerant || holds_.holds_unique(ddl.ns, ddl.index);  // one that is held need not be there
   holds_.forget_index(ddl.ns, ddl.index);
-  if (only_held) return;
   bson::Builder b;
   b.string("dropIndexes", name_of(ddl.ns)).string("index", ddl.index);
   append_majority(b);
@@ -157,17 +197,17 @@ void DdlApplier::drop_index(const oplog::Ddl& ddl, bool tolerant) {
 bool DdlApplier::change_held_unique(const std::string& ns, const std::string& name, bson::View changes) {
   if (!holds_.holds_unique(ns, name)) return false;
   log::debug("apply", "{}: the index {} is not built yet; its change is kept for then", ns, name);
-  for (const auto& held : holds_.uniques()) {
-    if (held.ns != ns || held.name != name) continue;
-    bson::Builder spec;
-    for (const auto& e : held.value.view())
-      if (!changes[e.key()]) spec.element(e);
-    holds_.hold_unique(ns, spec.fields_of(changes).finish());
-  }
+  for (const auto& held : holds_.uniques())
+    if (held.ns == ns && held.name == name) holds_.hold_unique(ns, changed(held.value, changes));
   return true;
 }
 
-void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant) {
+// A plain index stays one until the target is consistent; that it shall be unique is kept for then.
+void DdlApplier::hold_back_unique(const std::string& ns, const std::string& name, bson::View changes) {
+  if (auto spec = find_index(ns, name)) holds_.hold_unique(ns, changed(*spec, changes));
+}
+
+void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant, bool consistent) {
   auto spec = ddl.spec.view();
   bson::Builder b;
   b.string("collMod", name_of(user_namespace(ddl.ns)));
@@ -179,6 +219,10 @@ void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant) {
       // A plain index may become a TTL index by collMod (5.1 and later): the far value goes in every time.
       auto changes = with_held_expiry(e.fields());
       if (change_held_unique(ddl.ns, name, changes)) continue;
+      if (!consistent && demands_unique(changes)) {
+        hold_back_unique(ddl.ns, name, changes);
+        continue;
+      }
       if (without(changes, {"name"}).empty()) continue;
       b.document("index", changes);
       anything = true;
@@ -208,14 +252,14 @@ void DdlApplier::build_held_unique() {
   std::map<std::string, std::vector<bson::Document>> by_ns;
   for (const auto& index : holds_.uniques()) by_ns[index.ns].push_back(index.value);
   for (const auto& [ns, specs] : by_ns) {
-    bson::Builder b;
-    b.string("createIndexes", name_of(ns)).open_array("indexes");
-    int n = 0;
-    for (const auto& spec : specs) b.document(std::to_string(n++), spec);
-    b.close();
-    append_majority(b);
-    log::info("apply", "{}: building {} unique index{}", ns, n, n == 1 ? "" : "es");
-    run(database_of(ns), b.finish(), false, {});
+    for (const auto& spec : specs) {
+      auto name = std::string(spec.view().string("name").value_or(""));
+      auto there = find_index(ns, name);
+      if (there && ((*there)["unique"].truthy() != spec["unique"].truthy() || (*there)["prepareUnique"].truthy() != spec["prepareUnique"].truthy()))
+        run(database_of(ns), bson::Builder().string("dropIndexes", name_of(ns)).string("index", name).finish(), true, {code::kIndexNotFound});
+    }
+    log::info("apply", "{}: building {} index{} that waited", ns, specs.size(), specs.size() == 1 ? "" : "es");
+    build(ns, specs);
     for (const auto& spec : specs) holds_.forget_unique(ns, std::string(spec.view().string("name").value_or("")));
   }
 }

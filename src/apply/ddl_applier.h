@@ -17,13 +17,14 @@ class DdlApplier {
 
   // `consistent`: unique indexes may be built at once.
   void apply(const oplog::Ddl& ddl, bool tolerant, bool consistent);
-  // Creates several indexes of one collection in one command (one scan); unique ones are held back unless consistent.
+  // Creates several indexes of one collection in one command (one scan). Unless consistent, unique ones are held back,
+  // and those that the documents of now refuse.
   void create_indexes(const std::string& ns, const std::vector<bson::Document>& specs, bool consistent);
   void create_collection(const std::string& ns, bson::View options, bool tolerant);
   void create_view(const std::string& ns, bson::View definition, bool tolerant);
   // Shards an empty collection by the source's key unless it is sharded already. Only for a sharded target.
   void shard_collection(const std::string& ns, bson::View key, bool unique);
-  // Builds the unique indexes that waited for a consistent target.
+  // Builds the indexes that waited for a consistent target.
   void build_held_unique();
   // Gives the target back what was held (expiry).
   void restore_held();
@@ -34,7 +35,10 @@ class DdlApplier {
   void drop(const std::string& ns, bool tolerant);
   void rename(const oplog::Ddl& ddl, bool tolerant);
   void drop_index(const oplog::Ddl& ddl, bool tolerant);
-  void coll_mod(const oplog::Ddl& ddl, bool tolerant);
+  void coll_mod(const oplog::Ddl& ddl, bool tolerant, bool consistent);
+  void build(const std::string& ns, const std::vector<bson::Document>& specs);
+  [[nodiscard]] std::optional<bson::Document> find_index(const std::string& ns, const std::string& name);
+  void hold_back_unique(const std::string& ns, const std::string& index, bson::View changes);
   bool change_held_unique(const std::string& ns, const std::string& index, bson::View changes);
   mongo::Cluster& target_;
   TargetLayout& layout_;

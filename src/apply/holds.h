@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds: what the target must not have yet although the source has it: expiry (a passive copy must not expire
 // documents by itself) and, until the target is consistent, unique indexes (documents copied at different moments may
-// clash). Pure bookkeeping, saved with the checkpoint; DdlApplier keeps it and finish restores from it. Thread-safe.
+// clash) and what else the documents of such a mixture refuse. Pure bookkeeping, saved with the checkpoint; DdlApplier keeps it and finish restores from it. Thread-safe.
 #pragma once
 
 #include <map>

@@ -26,7 +26,7 @@ Pipeline::Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::Target
                    checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, PipelineLimits limits, ErrorFunction on_error)
     : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), limits_(limits), on_error_(std::move(on_error)),
       reader_signals_(source.shards().size()), lane_signals_(static_cast<std::size_t>(limits.lanes)),
-      journal_(make_journal(source.shards().size(), limits.memory_bytes / 4, merge_signal_, reader_signals_)), catalog_(std::move(filter)),
+      journal_(make_journal(source.shards().size(), limits.memory_bytes / 4, merge_signal_, reader_signals_)), catalog_(std::move(filter), source.sharded()),
       checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }), merger_(*journal_, source.shards().size()),
       ddl_queue_(1, SIZE_MAX, &ddl_signal_, nullptr) {}
 

@@ -33,14 +33,14 @@ class Replicator final : public cli::Engine {
   void copy(std::stop_token stop);
   void follow(std::stop_token stop);
   void finish_link(std::stop_token stop);
+  void restore(std::stop_token stop);
+  void remember_failure(std::exception_ptr error);
   // The pipeline from the saved state to the target; the one there is goes on if it only reads so far.
   void open_pipeline(Positions exact_after);
   // Makes the pipeline again when the source's shards have changed; returns the new exact_after, or nothing if there is
   // nothing to do yet.
   [[nodiscard]] std::optional<Positions> follow_shards(std::stop_token stop);
   void change_shards(const Pipeline::ShardChange& change, std::stop_token stop);
-  void restore(std::stop_token stop);
-  void remember_failure(std::exception_ptr error);
   void clear_target(const std::vector<std::string>& drop, const std::vector<std::string>& empty, std::stop_token stop);
   void make_pipeline();
   [[nodiscard]] Positions newest_positions(std::stop_token stop);

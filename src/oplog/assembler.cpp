@@ -20,6 +20,10 @@ bool is_chained(const Entry& entry) {
   return is_partial_or_prepared(entry) || !entry.previous.is_null();
 }
 
+// Whether somebody ran the command applyOps (mongorestore --oplogReplay does). Up to 6.0 it stands in the oplog as it
+// was sent, and means what it says: an insert of a document that is there replaces it.
+bool is_command_of_a_client(const Entry& entry) { return static_cast<bool>(entry.o["$db"]); }
+
 using DocumentKey = std::pair<const Collection*, std::string>;
 
 DocumentKey key_of(const Op& op) {
@@ -159,6 +163,7 @@ void Assembler::unwrap(ShardIndex shard, const std::vector<Entry>& parts, Timest
     for (const auto& e : part.o.fields("applyOps")) {
       auto inner = parse_inner(part, *e.document());
       if (part.from_migrate) inner.from_migrate = true;
+      if (inner.op == EntryOp::insert && is_command_of_a_client(part)) inner.op = EntryOp::update;
       if (Catalog::is_ddl(inner)) feed_ddl(shard, inner, visible, out);
       else if (inner.op == EntryOp::command && inner.command() == "applyOps") unwrap(shard, {inner}, visible, in_transaction, out);
       else if (inner.op != EntryOp::noop) feed_write(shard, inner, visible, in_transaction, out);

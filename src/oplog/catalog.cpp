@@ -59,6 +59,8 @@ bool Catalog::is_ddl(const Entry& entry) {
   return entry.collection() == "system.views";
 }
 
+bool Catalog::takes_migrated(std::string_view collection) const { return !sharded_ || is_convert_to_capped_temporary(collection); }
+
 Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool simple_collation) {
   auto id = next_id_++;
   auto& logical = logicals_[id];
@@ -66,7 +68,7 @@ Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool 
   auto collection = ns.substr(dot + 1);
   logical.internal = is_resharding_temporary(collection);
   bool replicated = !logical.internal && collection != "system.views" && collection != "system.profile" && filter_.includes(ns);
-  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, is_convert_to_capped_temporary(collection)});
+  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, takes_migrated(collection)});
   by_ns_[ns] = id;
   return logical;
 }
@@ -186,7 +188,7 @@ void Catalog::set_name(Logical& logical, const std::string& ns) {
   info.ns = ns;
   info.replicated = filter_.includes(ns);
   auto collection = std::string_view(ns).substr(ns.find('.') + 1);
-  info.take_migrated = is_convert_to_capped_temporary(collection);
+  info.take_migrated = takes_migrated(collection);
   logical.internal = is_resharding_temporary(collection);
   logical.info = std::make_shared<const Collection>(std::move(info));
   by_ns_[ns] = id;
@@ -210,8 +212,9 @@ std::vector<Ddl> Catalog::apply(ShardIndex shard, const Entry& entry) {
   else if (name == "createIndexes" || name == "commitIndexBuild") create_indexes(shard, entry, out);
   else if (name == "dropIndexes" || name == "deleteIndexes" || name == "dropIndex" || name == "deleteIndex") drop_indexes(shard, entry, out);
   else if (name == "collMod") coll_mod(shard, entry, out);
-  // dropDatabase follows the drops of all its collections; an index build counts from its commit.
-  else if (name == "dropDatabase" || name == "startIndexBuild" || name == "abortIndexBuild" || name == "dbCheck") return out;
+  // dropDatabase follows the drops of all its collections; an index build counts from its commit; what comes after 8.0
+  // as …DatabaseMetadata is which shard is a database's primary.
+  else if (name == "dropDatabase" || name == "startIndexBuild" || name == "abortIndexBuild" || name == "dbCheck" || name == "createDatabaseMetadata" || name == "dropDatabaseMetadata") return out;
   else if (filter_.includes(std::string(entry.database()) + "." + std::string(entry.o.begin()->string().value_or(""))))
     throw Error(Remedy::pause, fmt::format("the command {} in the oplog (ns {}, ts {}) is not known: {}", name, entry.ns, oplog::to_string(entry.ts), bson::to_json(entry.o)),
                 "this version of mongotwin can't follow it; exclude the namespace or start again with a new copy after the command");
@@ -326,7 +329,10 @@ void Catalog::create_indexes(ShardIndex shard, const Entry& entry, Ddls& out) {
     if (logical->internal) logical->specs[name] = spec;
     changed_ = true;
   };
-  if (entry.command() == "createIndexes") return add(without_first(entry.o));
+  if (entry.command() == "createIndexes") {
+    auto spec = entry.o.document("spec");  // some servers after 8.0 keep it apart from what they name the index's file
+    return add(spec ? bson::Document::copy_of(*spec) : without_first(entry.o));
+  }
   if (auto specs = entry.o.document("indexes"))
     for (const auto& e : *specs) add(bson::Document::copy_of(*e.document()));
 }
@@ -456,7 +462,7 @@ void Catalog::load(bson::View document) {
     auto id = static_cast<std::uint64_t>(*v.integer("id"));
     auto& l = logicals_[id];
     l.info = std::make_shared<const Collection>(Collection{id, std::string(*v.string("ns")), v["replicated"].truthy(), v["capped"].truthy(),
-                                                           v["simple_collation"].truthy(), v["take_migrated"].truthy(), v["copied_up_to"].timestamp().value_or(Timestamp())});
+                                                           v["simple_collation"].truthy(), !sharded_ || v["take_migrated"].truthy(), v["copied_up_to"].timestamp().value_or(Timestamp())});
     l.internal = v["internal"].truthy();
     l.replaced = v["replaced"].truthy();
     l.left_over = v["left_over"].truthy();

@@ -18,7 +18,9 @@ namespace mongotwin::oplog {
 
 class Catalog {
  public:
-  explicit Catalog(NamespaceFilter filter) : filter_(std::move(filter)) {}
+  // `sharded`: fromMigrate marks what the balancer copies and clears away. In a replica set it marks real inserts:
+  // those of convertToCapped and cloneCollectionAsCapped (seen on 5.0 and 6.0).
+  explicit Catalog(NamespaceFilter filter, bool sharded = true) : filter_(std::move(filter)), sharded_(sharded) {}
 
   // What a shard has when mongotwin starts. `real` is false for a left-over that the cluster does not know of.
   struct Listed {
@@ -74,6 +76,7 @@ class Catalog {
   // Removes one incarnation; the logical collection goes with its last one. Returns its target name if the target must drop it.
   std::optional<std::string> remove_incarnation(IncarnationKey incarnation);
   void set_name(Logical& logical, const std::string& ns);
+  [[nodiscard]] bool takes_migrated(std::string_view collection) const;
   [[nodiscard]] bool is_being_resharded(const Logical& logical, const Uuid& uuid) const;
   [[nodiscard]] Logical* left_over_of(const std::string& ns);
   Logical& become_real(Logical& left_over);
@@ -89,6 +92,7 @@ class Catalog {
   void note(const Entry& entry, Ddls& out);
 
   NamespaceFilter filter_;
+  bool sharded_;
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, Logical> logicals_;
   std::map<IncarnationKey, std::uint64_t> by_uuid_;

@@ -211,6 +211,12 @@ TEST_F(CatalogTest, ConvertToCappedTakesTheDocumentsThatAreMarkedAsMigrated) {
   EXPECT_TRUE(catalog.find(0, uuid(2))->capped);
 }
 
+TEST(CatalogOfAReplicaSetTest, WhatIsMarkedAsMigratedIsAWriteLikeAnyOther) {
+  Catalog catalog(NamespaceFilter(), false);
+  EXPECT_EQ(text(catalog.apply(0, command(at(11), "d", uuid(1), R"({"create": "clone", "capped": true, "size": 4096})"))), "create d.clone");
+  EXPECT_TRUE(catalog.find(0, uuid(1))->take_migrated) << "cloneCollectionAsCapped marks its inserts";
+}
+
 TEST_F(CatalogTest, RenameAcrossDatabasesIsACreateARenameAndADrop) {
   list(0, "d.c", 1);
   EXPECT_EQ(tell(0, "e", 2, R"({"create": "tmpAbCdE.renameCollection"})"), "create e.tmpAbCdE.renameCollection");

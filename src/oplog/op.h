@@ -16,7 +16,7 @@ struct Collection {
   bool replicated = true;       // false: outside the filter, or the server's own business
   bool capped = false;
   bool simple_collation = true;
-  bool take_migrated = false;   // convertToCapped marks real inserts fromMigrate (seen on 6.0)
+  bool take_migrated = false;   // real inserts are marked fromMigrate, see Catalog
   // Capped, after the initial copy: inserts up to here are in the copy or were evicted before it; inserting one of
   // those again would put it behind newer documents.
   Timestamp copied_up_to{};

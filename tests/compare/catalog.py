@@ -55,6 +55,10 @@ class Collection:
         return self.name.startswith(_BUCKETS)
 
     @property
+    def clustered(self) -> bool:
+        return "clusteredIndex" in self.options
+
+    @property
     def capped(self) -> bool:
         return "capped" in self.options and self.options["capped"].value == b"\1"
 
@@ -68,11 +72,12 @@ def logical_ns(ns: str) -> str:
     return ns.replace("." + _BUCKETS, ".", 1)
 
 
-def _listing(client: MongoClient, database: str, command: str, argument: Any) -> Iterator[bytes]:
-    """The raw documents of listCollections or listIndexes; the driver's own helpers decode and so blur them."""
+def read_raw(client: MongoClient, database: str, command: str, argument: Any, **options: Any) -> Iterator[bytes]:
+    """The raw documents of listCollections, listIndexes or find; the driver's own helpers decode and so blur the listings,
+    and refuse names that a server takes."""
     handle = client.get_database(database, codec_options=_RAW)
     with client.start_session() as session:
-        reply = handle.command(command, argument, cursor={}, codec_options=_RAW, session=session)
+        reply = handle.command(command, argument, **options, codec_options=_RAW, session=session)
         while True:
             cursor = fields(fields(bytes(reply.raw))["cursor"].value)
             batch = cursor.get("firstBatch") or cursor["nextBatch"]
@@ -114,7 +119,7 @@ def read_catalog(client: MongoClient, wanted: Any) -> dict[str, Collection]:
         name = row["name"]
         if name in INTERNAL_DATABASES:
             continue
-        for document in _listing(client, name, "listCollections", 1):
+        for document in read_raw(client, name, "listCollections", 1, cursor={}):
             collection = _collection(name, document)
             if not _is_internal(collection.name) and wanted(logical_ns(collection.ns)):
                 collection.sharding = sharded.get(collection.ns)
@@ -132,7 +137,7 @@ def _collection(database: str, raw: bytes) -> Collection:
 
 def read_indexes(client: MongoClient, collection: Collection) -> None:
     collection.indexes = {}
-    for document in _listing(client, collection.database, "listIndexes", collection.name):
+    for document in read_raw(client, collection.database, "listIndexes", collection.name, cursor={}):
         index = fields(document)
         collection.indexes[id_value(index["name"])] = _comparable_index(index)
 

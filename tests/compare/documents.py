@@ -15,7 +15,7 @@ from typing import Iterator, Optional
 from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
 
-from .catalog import Collection
+from .catalog import Collection, read_raw
 from .elements import Element, describe, id_of, id_value
 from .result import Result
 
@@ -64,7 +64,9 @@ def _compare_natural_order(source: MongoClient, target: MongoClient, collection:
 def _compare_by_id(result: Result, source: MongoClient, target: MongoClient, collection: Collection) -> int:
     waiting_source, waiting_target = _Waiting(), _Waiting()
     count = 0
-    for ours, theirs in zip_longest(_stream(source, collection), _stream(target, collection)):
+    # A clustered collection's natural order is that of its _ids, and 5.0 has no other way through one.
+    ours_and_theirs = (_stream(client, collection, natural=collection.clustered) for client in (source, target))
+    for ours, theirs in zip_longest(*ours_and_theirs):
         count += ours is not None
         if ours == theirs:
             continue
@@ -119,10 +121,18 @@ def _show_id(key: _Key) -> str:
 
 def _stream(client: MongoClient, collection: Collection, natural: bool = False) -> Iterator[bytes]:
     """Raw documents in the order of the `_id` index, so never sorted in memory; or in natural order."""
+    if _is_refused_by_the_driver(collection.name):
+        hint = {"$natural": 1} if natural else {"_id": 1}
+        yield from read_raw(client, collection.database, "find", collection.name, hint=hint, readConcern={"level": "majority"})
+        return
     handle = client[collection.database].get_collection(collection.name, read_concern=ReadConcern("majority"))
     order = {"sort": [("$natural", 1)]} if natural else _BY_ID
     for batch in handle.find_raw_batches({}, batch_size=_BATCH_DOCUMENTS, **order):
         yield from _split(batch)
+
+
+def _is_refused_by_the_driver(name: str) -> bool:
+    return ".." in name or name.startswith(".") or name.endswith(".")
 
 
 def _split(batch: bytes) -> Iterator[bytes]:

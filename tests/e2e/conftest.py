@@ -7,7 +7,9 @@ import shutil
 
 import pytest
 from cluster import Auth, ReplicaSet, ShardedCluster
+from cluster.binaries import find_mongod, server_version, sharding_problem
 
+from .following import Following
 from .pair import Pair
 from .twin import BINARY
 
@@ -18,6 +20,14 @@ def pytest_collection_modifyitems(config, items):
         raise pytest.UsageError(f"{BINARY} is not built: run scripts/build, or set MONGOTWIN to the program")
 
 
+def pytest_runtest_setup(item):
+    """since(6, 0): what is tested came with that version of the server."""
+    needed = [mark.args for mark in item.iter_markers("since")]
+    version = server_version(find_mongod())
+    if needed and tuple(map(int, version.split("."))) < max(needed):
+        pytest.skip(f"needs MongoDB {'.'.join(map(str, max(needed)))}, mongod is {version}")
+
+
 @pytest.fixture(scope="session")
 def base_dir(tmp_path_factory):
     """Gigabytes, so they are not left to pytest, which keeps the last runs' directories."""
@@ -26,21 +36,26 @@ def base_dir(tmp_path_factory):
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _shared(make):
+def _shared(make, sharded=False):
     """A fixture that starts a cluster when the first test asks for it and stops it after the last one."""
 
     @pytest.fixture(scope="session")
     def shared(base_dir):
+        problem = sharding_problem() if sharded else None
+        if problem:
+            pytest.skip(problem)
         with make(base_dir) as running:
             yield running
 
     return shared
 
 
-source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base))
+# With test commands a server can be told where to stop and wait: see failpoint.py.
+_TESTABLE = {"enableTestCommands": "1"}
+source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base, set_parameters=_TESTABLE))
 target_set = _shared(lambda base: ReplicaSet(name="target", base_dir=base))
-source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2))
-target_sharded = _shared(lambda base: ShardedCluster(name="target", base_dir=base / "target", shards=3))
+source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2), sharded=True)
+target_sharded = _shared(lambda base: ShardedCluster(name="target", base_dir=base / "target", shards=3), sharded=True)
 secured_source_set = _shared(lambda base: ReplicaSet(name="secured", base_dir=base, auth=Auth("admin", "p@ss:w/rd%1")))
 secured_target_set = _shared(lambda base: ReplicaSet(name="vault", base_dir=base, auth=Auth("admin", "an0ther?s3cret")))
 
@@ -59,6 +74,20 @@ def make_pair(tmp_path):
     yield make
     for pair in pairs:
         pair.close()
+
+
+@pytest.fixture(scope="module")
+def module_following(tmp_path_factory, source_set, target_set):
+    following = Following(source_set, target_set, tmp_path_factory.mktemp("following"))
+    yield following
+    following.close()
+
+
+@pytest.fixture
+def following(module_following):
+    """Replica sets with a mongotwin that follows, for all tests of a module."""
+    module_following.make_healthy()
+    return module_following
 
 
 @pytest.fixture
@@ -92,5 +121,6 @@ def pytest_runtest_makereport(item, call):
     if report.when != "call" or not report.failed:
         return
     for value in getattr(item, "funcargs", {}).values():
-        if isinstance(value, Pair):
-            report.sections += [(f"mongotwin {twin.config_path}", twin.log_tail()) for twin in value.twins]
+        pair = value.pair if isinstance(value, Following) and value is not item.funcargs.get("following") else value
+        if isinstance(pair, Pair):
+            report.sections += [(f"mongotwin {twin.config_path}", twin.log_tail()) for twin in pair.twins]

@@ -157,12 +157,13 @@ class Twin:
     def wait_caught_up(self, source: MongoClient, timeout: float = 120) -> Status:
         """Until everything is applied that is on the source now."""
         now = source.admin.command("ping")["operationTime"]
+        return self.wait_until(lambda status: _is_applied(status, now), f"applied up to {now}", timeout)
 
-        def reached(status: Status) -> bool:
-            applied = [position["applied"] for position in status["positions"].values()]
-            return bool(applied) and all(Timestamp(position["t"], position["i"]) >= now for position in applied)
-
-        return self.wait_until(reached, f"applied up to {now}", timeout)
+    def wait_for_some_applied(self, source: MongoClient, operations: int, timeout: float = 120) -> Status:
+        """Until that many more operations are applied than now, or everything is."""
+        now = source.admin.command("ping")["operationTime"]
+        goal = self.status()["ops"]["applied"] + operations
+        return self.wait_until(lambda status: status["ops"]["applied"] >= goal or _is_applied(status, now), f"{goal} operations applied", timeout)
 
     def wait_shards_caught_up(self, cluster: Any, timeout: float = 120) -> Status:
         """The same for a sharded source, by each shard's own clock: also what was written past the router."""
@@ -212,6 +213,11 @@ class Twin:
         self.wait_for_state("replicating", timeout=timeout)
         self.command("finish")
         return self.wait_for_state("finished", timeout=timeout)
+
+
+def _is_applied(status: Status, up_to: Timestamp) -> bool:
+    applied = [position["applied"] for position in status["positions"].values()]
+    return bool(applied) and all(Timestamp(position["t"], position["i"]) >= up_to for position in applied)
 
 
 def write_config(path: Path, **config: Any) -> None:

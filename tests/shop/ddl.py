@@ -44,6 +44,7 @@ class Definitions:
         }
         if not shop.sharded:
             kinds["ddl convert to capped"] = self.convert_to_capped
+            kinds["ddl clone as capped"] = self.clone_as_capped
         self._kinds = {kind: act for kind, act in kinds.items() if kind not in without}
         self._hand: list[str] = []
 
@@ -143,5 +144,12 @@ class Definitions:
         name = f"tmp_{self._shop.fresh()}_capped"
         self._db[name].insert_many([{"_id": n, "pad": "x" * 50} for n in range(400)])
         self._db.command("convertToCapped", name, size=16384)
+        self._collections.append(name)
+        self._db[name].insert_one({"_id": "after"})
+
+    def clone_as_capped(self) -> None:
+        """The newest stores that fit, and what comes after them."""
+        name = f"tmp_{self._shop.fresh()}_clone"
+        self._db.command("cloneCollectionAsCapped", "stores", toCollection=name, size=16384)
         self._collections.append(name)
         self._db[name].insert_one({"_id": "after"})

@@ -16,7 +16,7 @@ from pymongo import MongoClient
 
 from . import documents as make
 from .oddities import load_oddities
-from .schema import COLLECTIONS, PRESHARDED_KEY, PRESHARDED_NS, TIME_SERIES, VIEWS, CollectionSpec
+from .schema import COLLECTIONS, PRESHARDED_KEY, PRESHARDED_NS, SINCE, TIME_SERIES, VIEWS, CollectionSpec
 
 _BLOCK = 1000
 _THREADS = 4
@@ -74,9 +74,12 @@ def total_balance(client: MongoClient) -> int:
 
 def _create(client: MongoClient, spec: CollectionSpec) -> None:
     database = client[spec.database]
-    database.command(SON([("create", spec.name), *spec.options.items()]))
-    if spec.indexes:
-        database.command("createIndexes", spec.name, indexes=list(spec.indexes))
+    version = tuple(client.server_info()["versionArray"])
+    options = {name: value for name, value in spec.options.items() if version >= SINCE.get(name, (0,))}
+    indexes = [index for index in spec.indexes if version >= SINCE.get(index["name"], (0,))]
+    database.command(SON([("create", spec.name), *options.items()]))
+    if indexes:
+        database.command("createIndexes", spec.name, indexes=indexes)
 
 
 def _shard(client: MongoClient, spec: CollectionSpec, size: Size) -> None:
