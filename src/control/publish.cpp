@@ -75,6 +75,8 @@ void Replicator::publish() {
     status.error = failure_of(error_);
   }
   for (const auto& held : holds_.ttls()) status.warnings.push_back("held back until finish: expiry of index " + held.name + " on " + held.ns);
+  for (const auto& held : holds_.collection_ttls()) status.warnings.push_back("held back until finish: expiry of collection " + held.ns);
+  for (const auto& held : holds_.uniques()) status.warnings.push_back("held back until the target is consistent: unique index " + held.name + " on " + held.ns);
   for (auto& reason : waits_.reasons()) status.warnings.push_back(std::move(reason));
   board_.set(std::move(status));
 }
