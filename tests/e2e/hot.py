@@ -20,8 +20,10 @@ class HotDocuments:
 
     count = 40
 
-    def __init__(self, client: MongoClient, threads: int = 3) -> None:
+    def __init__(self, client: MongoClient, threads: int = 3, only_updates: bool = False) -> None:
+        """`only_updates` where others change the key: an insert by an old key would make a second document of that _id."""
         self.done = 0
+        self._only_updates = only_updates
         self._collection = client["hot"]["documents"]
         self._stopped = threading.Event()
         self._error: Optional[BaseException] = None
@@ -75,9 +77,13 @@ class HotDocuments:
         one = dice.randrange(self.count)
         try:
             found = self._collection.find_one({"_id": one})
+            if found is None and self._only_updates:
+                return
             key = {"_id": one, "group": found["group"] if found else one % 2}
-            what = dice.randrange(6)
-            if what == 0:
+            what = dice.randrange(1, 6)
+            if self._only_updates and what == 2:
+                what = 3
+            if what == 5:
                 self._collection.replace_one(key, {**key, "n": dice.random(), "list": [1, 2]}, upsert=found is None)
             elif what == 1:
                 self._collection.update_one(key, {"$push": {"list": {"$each": [dice.random()], "$slice": -4}}})

@@ -12,6 +12,8 @@ from bson import MinKey
 from e2e.hot import HotDocuments
 from pymongo.errors import OperationFailure
 
+from shop.writer import is_transient
+
 
 @pytest.fixture
 def running(sharded_clusters):
@@ -102,10 +104,10 @@ def test_collection_gets_another_shard_key(running):
 
 
 @pytest.fixture
-def hot(sharded_clusters):
+def hot(sharded_clusters, request):
     """hot.documents in two chunks on two shards, some threads writing to all of them, mongotwin following."""
     pair = sharded_clusters
-    hot = HotDocuments(pair.source_client)
+    hot = HotDocuments(pair.source_client, only_updates=getattr(request, "param", False))
     hot.shard(pair.source)
     twin = pair.twin().start()
     twin.wait_for_state("replicating")
@@ -149,7 +151,7 @@ def test_shard_key_is_refined_under_writes(hot):
     pair.assert_identical()
 
 
-@pytest.mark.skip(reason="failed once on the side of the application, before mongotwin had applied anything: its own write was refused; to be looked into")
+@pytest.mark.parametrize("hot", [True], indirect=True, ids=["hot"])
 def test_updates_of_the_shard_key_move_documents(hot):
     """As retryable writes and in transactions: a delete on one shard, an insert on the other, one change of one document."""
     pair, twin, documents = hot
@@ -169,7 +171,10 @@ def test_updates_of_the_shard_key_move_documents(hot):
 
 
 def _move_document(collection, one, change, session):
-    group = collection.find_one({"_id": one}, session=session)["group"]
+    found = collection.find_one({"_id": one}, session=session)
+    if found is None:  # seen between its delete and its insert: outside of a transaction a find over shards may
+        return
+    group = found["group"]
     collection.update_one({"_id": one, "group": group}, change, session=session)
 
 
@@ -178,7 +183,7 @@ def _retried(act):
         try:
             return act()
         except OperationFailure as error:
-            if (error.details or {}).get("codeName") not in ("WriteConflict", "StaleConfig"):
+            if not is_transient(error):
                 raise
 
 

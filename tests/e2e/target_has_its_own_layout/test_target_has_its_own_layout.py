@@ -83,6 +83,6 @@ def test_no_update_is_broadcast_where_the_key_is_known(sharded_clusters, key, po
         updates, removes = executed("update"), executed("remove")
     assert sum(updates) == 30, f"30 updates became {updates} on the shards"
     assert sum(removes) == 6, f"6 deletes became {removes} on the shards"
-    assert min(updates) > 0, "every shard has a part of the documents"
+    assert sorted(updates)[-2] > 0, f"all on one shard: {updates}"
     twin.finish()
     pair.assert_identical()
