@@ -26,7 +26,7 @@ class Prepared:
         self.prepared_at: dict[str, Timestamp] = {}
         self._identity = {"lsid": {"id": Binary(uuid.uuid4().bytes, UUID_SUBTYPE)}, "txnNumber": Int64(1), "autocommit": False}
         self._connections = {s.name: Connection("127.0.0.1", s.wait_primary().port, _TIMEOUT_S, _TIMEOUT_S) for s in shards}
-        self._begun: set[str] = set()
+        self._begun: set[str] = set()  # and not ended
 
     @property
     def commit_time(self) -> Timestamp:
@@ -52,12 +52,18 @@ class Prepared:
         for shard in shards or self.shards:
             command = {"commitTransaction": 1, "commitTimestamp": time, "writeConcern": {"w": "majority"}, "$clusterTime": clock}
             self._send(shard, "admin", command)
+            self._begun.discard(shard.name)
 
     def abort(self, *shards: ReplicaSet) -> None:
         for shard in shards or self.shards:
             self._send(shard, "admin", {"abortTransaction": 1, "writeConcern": {"w": "majority"}})
+            self._begun.discard(shard.name)
 
     def close(self) -> None:
+        """Aborts what is open: left behind it would block the next test."""
+        still_open = [shard for shard in self.shards if shard.name in self._begun]
+        if still_open:
+            self.abort(*still_open)
         for connection in self._connections.values():
             connection.close()
 
