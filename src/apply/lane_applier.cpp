@@ -104,7 +104,7 @@ Step LaneApplier::write(Group& group) {
   const auto& ns = group.collection->ns;
   Writes clashes;
   try {
-    if (group.collection->capped) apply_capped(ns, group.writes, group.tolerant);
+    if (group.collection->capped) apply_capped(ns, group);
     else if (group.tolerant) clashes = apply_exact(*writer_, ns, group.writes, false);
     else apply_fast(ns, group.writes), clashes = std::move(group.writes);  // apply_fast leaves the clashes in `writes`
   } catch (const mongo::CommandError& e) {
@@ -150,29 +150,28 @@ void LaneApplier::apply_fast(const std::string& ns, Writes& writes) {
   writes = exact.empty() ? Writes() : apply_exact(*writer_, ns, exact, true);
 }
 
-// One after the other, in order: natural order is part of what a capped collection is.
-void LaneApplier::apply_capped(const std::string& ns, Writes& writes, bool tolerant) {
-  for (std::size_t i = 0; i < writes.size();) {
-    Writes run;
+// One after the other, in order: natural order is part of what a capped collection is. Tried again, it goes on where
+// it stood: states that the documents have left behind may clash with what others are by now.
+void LaneApplier::apply_capped(const std::string& ns, Group& group) {
+  auto& writes = group.writes;
+  while (group.done < writes.size()) {
     std::vector<bson::View> inserts;
-    while (i < writes.size() && lot_.empty() && writes[i]->kind == WriteKind::put && writes[i]->fresh && !oplog::insert_needs_literal(writes[i]->doc)) {
-      inserts.push_back(writes[i]->doc);
-      run.push_back(writes[i++]);
-    }
-    for (std::size_t at = 0; at < inserts.size();) {
-      auto result = writer_->insert(ns, {inserts.begin() + static_cast<long>(at), inserts.end()}, true);
-      if (result.errors.empty()) break;
-      at += result.errors.front().index;
+    for (auto n = group.done; n < writes.size() && lot_.empty() && writes[n]->kind == WriteKind::put && writes[n]->fresh && !oplog::insert_needs_literal(writes[n]->doc); ++n)
+      inserts.push_back(writes[n]->doc);
+    if (!inserts.empty()) {
+      auto result = writer_->insert(ns, inserts, true);
+      group.done += result.errors.empty() ? inserts.size() : result.errors.front().index;
+      if (result.errors.empty()) continue;
       if (result.errors.front().code != mongo::code::kDuplicateKey)
-        throw Error(Remedy::pause, fmt::format("target: {}: the document {} is refused: {}", ns, bson::to_json(run[at]->id()), result.errors.front().message));
-      take_capped(ns, *run[at++], tolerant);
+        throw Error(Remedy::pause, fmt::format("target: {}: the document {} is refused: {}", ns, bson::to_json(writes[group.done]->id()), result.errors.front().message));
     }
-    if (i < writes.size()) take_capped(ns, *writes[i++], tolerant);
+    take_capped(ns, *writes[group.done], group.tolerant);
+    ++group.done;
   }
 }
 
 // Where the target may be newer, a clash means that the document is gone again later on: it is parked at once, since
-// what follows for it is in this very round. The write itself stays as it is, for the round may be tried again.
+// what follows for it is in this very round. The write itself stays as it is, for it may be tried again.
 void LaneApplier::take_capped(const std::string& ns, DocWrite& write, bool tolerant) {
   auto copy = write;
   if (!lot_.empty() && lot_.follow(copy)) {

@@ -37,13 +37,14 @@ class LaneApplier {
     const oplog::Collection* collection;
     Writes writes;
     bool tolerant;
+    std::size_t done = 0;  // capped: so many have been written, one after the other
   };
   [[nodiscard]] bool take_up();          // the next batch; false if there is none
   void open_round(plan::Round& round);
   [[nodiscard]] Step write(Group& group);
   void close_batch();
   void apply_fast(const std::string& ns, Writes& writes);
-  void apply_capped(const std::string& ns, Writes& writes, bool tolerant);
+  void apply_capped(const std::string& ns, Group& group);
   void take_capped(const std::string& ns, plan::DocWrite& write, bool tolerant);
 
   plan::LaneQueue& queue_;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "mongo/errors.h"
 #include "oplog/delta.h"
+#include "plan/doc_key.h"
 
 namespace mongotwin::apply {
 namespace {
@@ -62,10 +63,7 @@ void swap_in_transaction(TargetWriter& writer, const std::string& ns, const std:
 
 }  // namespace
 
-ParkingLot::Key ParkingLot::key_of(const DocWrite& w) {
-  auto id = w.id();
-  return {w.collection->id, std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes())};
-}
+ParkingLot::Key ParkingLot::key_of(const DocWrite& w) { return {w.collection->id, plan::hash_id(w.id(), w.collection->id)}; }
 
 void ParkingLot::park(DocWrite write) {
   Lock lock(m_);

@@ -34,7 +34,7 @@ class ParkingLot {
   [[nodiscard]] bool resolve(TargetWriter& writer);
 
  private:
-  using Key = std::pair<std::uint64_t, std::string>;  // collection id, _id as bytes
+  using Key = std::pair<std::uint64_t, std::uint64_t>;  // collection id, hash of _id: 1 and 1.0 are one document
   static Key key_of(const plan::DocWrite& write);
   void resolve_all(TargetWriter& writer) REQUIRES(m_);
 

@@ -233,7 +233,7 @@ std::vector<WriteOp> Source::make_update(SourceCollection& c, const std::string&
 
 std::vector<WriteOp> Source::make_write(SourceCollection& c, const std::vector<WriteOp>& before) {
   int what = random_.below(10);
-  if (c.docs.empty() || what < (c.docs.size() > 10 ? 2 : 4) || (c.capped && what < 8)) {
+  if (c.docs.empty() || what < (c.docs.size() > 10 ? 2 : 4) || (c.capped && what < 5)) {
     auto w = make_insert(c, before, {});
     if (!w) return {};
     return {*w};
@@ -305,9 +305,31 @@ void Source::evict(SourceCollection& c) {
   write_now(c, {doc.shard, c.id, 'd', document_key(c, doc.value), {}, key, {}});
 }
 
+// Two documents exchange what a unique index keeps apart, by way of a third value.
+bool Source::swap_unique(SourceCollection& c) {
+  std::vector<std::string> keys;
+  for (const auto& [key, doc] : c.docs)
+    if (!c.locked.contains(key)) keys.push_back(key);
+  if (keys.size() < 2) return false;
+  auto a = random_.pick(keys), b = random_.pick(keys);
+  auto mine = *c.docs.at(a).value.find("u"), its = *c.docs.at(b).value.find("u");
+  if (mine == its) return false;
+  for (const auto& [key, u] : {std::pair(a, integer(100 + random_.below(100))), std::pair(b, mine), std::pair(a, its)}) {
+    auto doc = c.docs.at(key);
+    auto after = doc.value;
+    *after.find("u") = u;
+    auto change = diff(doc.value, after);
+    if (!change || !unique_ok(c, key, after, {})) return true;
+    write_now(c, {doc.shard, c.id, 'u', *change, document_key(c, doc.value), key, after});
+  }
+  return true;
+}
+
 bool Source::chance_write() {
   auto* c = pick([](const auto& x) { return !x.writes_blocked; });
   if (!c) return false;
+  bool unique = std::any_of(c->indexes.begin(), c->indexes.end(), [](const auto& i) { return i.second.spec.unique; });
+  if (unique && random_.one_in(6) && swap_unique(*c)) return true;
   auto ops = make_write(*c, {});
   if (ops.empty()) return false;
   if (ops.size() > 1) {

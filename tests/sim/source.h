@@ -125,6 +125,7 @@ class Source {
   Tick log(ShardIndex shard, Tick after, const bson::Document& body);
   void noop();
   [[nodiscard]] bool chance_write();
+  [[nodiscard]] bool swap_unique(SourceCollection& c);
   [[nodiscard]] std::vector<WriteOp> make_write(SourceCollection& c, const std::vector<WriteOp>& before);
   [[nodiscard]] std::optional<WriteOp> make_insert(SourceCollection& c, const std::vector<WriteOp>& before, const std::string& same_as);
   [[nodiscard]] std::vector<WriteOp> make_update(SourceCollection& c, const std::string& key, const SourceDoc& doc, const std::vector<WriteOp>& before);

@@ -267,14 +267,12 @@ void Target::ddl(const oplog::Ddl& ddl, bool tolerant, bool consistent, apply::H
       if (!consistent && ddl.spec["unique"].truthy()) holds.hold_unique(ddl.ns, ddl.spec);
       else this->create_index(ddl.ns, ddl.spec);
       break;
-    case drop_index: {
-      bool only_held = holds.holds_unique(ddl.ns, ddl.index);
+    case drop_index:
+      tolerant = tolerant || holds.holds_unique(ddl.ns, ddl.index);  // one that is held need not be there
       holds.forget_index(ddl.ns, ddl.index);
-      if (only_held) break;
       if (!there || collections_.at(ddl.ns).indexes.erase(ddl.index) == 0)
         if (!tolerant) refuse(code::kIndexNotFound, "index not found with name [" + ddl.index + "]");
       break;
-    }
     case shard_collection:
       if (!key_of_sharded.empty()) keys_[ddl.ns] = key_of_sharded;
       break;
