@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "mongo/errors.h"
 #include "oplog/delta.h"
@@ -150,24 +152,54 @@ void LaneApplier::apply_fast(const std::string& ns, Writes& writes) {
   writes = exact.empty() ? Writes() : apply_exact(*writer_, ns, exact, true);
 }
 
-// One after the other, in order: natural order is part of what a capped collection is.
+// In order, since natural order is part of what a capped collection is. Inserts and removes, which a rolling collection
+// has in turn, go together as far as they reach.
 void LaneApplier::apply_capped(const std::string& ns, Writes& writes, bool tolerant) {
-  for (std::size_t i = 0; i < writes.size();) {
-    Writes run;
-    std::vector<bson::View> inserts;
-    while (i < writes.size() && lot_.empty() && writes[i]->kind == WriteKind::put && writes[i]->fresh && !oplog::insert_needs_literal(writes[i]->doc)) {
-      inserts.push_back(writes[i]->doc);
-      run.push_back(writes[i++]);
+  auto goes_together = [](const DocWrite& w) { return w.kind == WriteKind::remove || (w.kind == WriteKind::put && w.fresh && !oplog::insert_needs_literal(w.doc)); };
+  for (auto next = writes.begin(); next != writes.end();) {
+    auto end = lot_.empty() ? std::find_if_not(next, writes.end(), [&](const auto* w) { return goes_together(*w); }) : next;
+    if (end == next) {
+      take_capped(ns, **next++, tolerant);
+    } else {
+      roll(ns, {next, end}, tolerant);
+      next = end;
     }
-    for (std::size_t at = 0; at < inserts.size();) {
-      auto result = writer_->insert(ns, {inserts.begin() + static_cast<long>(at), inserts.end()}, true);
-      if (result.errors.empty()) break;
-      at += result.errors.front().index;
-      if (result.errors.front().code != mongo::code::kDuplicateKey)
-        throw Error(Remedy::pause, fmt::format("target: {}: the document {} is refused: {}", ns, bson::to_json(run[at]->id()), result.errors.front().message));
-      take_capped(ns, *run[at++], tolerant);
+  }
+}
+
+// All removes, then the inserts that none of them takes back: at no time does the collection hold more than the source's
+// did, so that it evicts nothing by itself; and tried again, what it inserted is still there.
+void LaneApplier::roll(const std::string& ns, const Writes& writes, bool tolerant) {
+  std::vector<bson::Document> removes;
+  std::map<std::string, std::size_t> alive;  // _id as bytes → place among the writes
+  for (std::size_t n = 0; n < writes.size(); ++n) {
+    auto id = writes[n]->id();
+    auto key = std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes());
+    if (writes[n]->kind == WriteKind::put) {
+      alive[key] = n;
+    } else if (alive.erase(key) == 0 || tolerant) {
+      removes.push_back(key_query({}, writes[n]->key));
     }
-    if (i < writes.size()) take_capped(ns, *writes[i++], tolerant);
+  }
+  if (!removes.empty()) {
+    auto result = writer_->remove(ns, removes, false);
+    if (!result.errors.empty()) throw Error(Remedy::pause, fmt::format("target: {}: a delete is refused: {}", ns, result.errors.front().message));
+  }
+  std::set<std::size_t> order;
+  for (const auto& [key, n] : alive) order.insert(n);
+  Writes run;
+  std::vector<bson::View> inserts;
+  for (auto n : order) {
+    run.push_back(writes[n]);
+    inserts.push_back(writes[n]->doc);
+  }
+  for (std::size_t at = 0; at < inserts.size();) {
+    auto result = writer_->insert(ns, {inserts.begin() + static_cast<long>(at), inserts.end()}, true);
+    if (result.errors.empty()) break;
+    at += result.errors.front().index;
+    if (result.errors.front().code != mongo::code::kDuplicateKey)
+      throw Error(Remedy::pause, fmt::format("target: {}: the document {} is refused: {}", ns, bson::to_json(run[at]->id()), result.errors.front().message));
+    take_capped(ns, *run[at++], tolerant);
   }
 }
 
