@@ -10,6 +10,7 @@
 #include "base/worker.h"
 #include "copy/presplit.h"
 #include "mongo/cursor.h"
+#include "source/mongo_oplog.h"
 
 namespace mongotwin::copy {
 
@@ -166,10 +167,7 @@ std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std
     if (!c->last) continue;
     for (auto shard : c->from.shards) {
       auto client = source_.shards()[shard].pool->acquire();
-      bson::Builder find;
-      find.string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gte", resume[shard]).close().string("op", "i");
-      find.uuid("ui", c->from.uuid.view()).value("o._id", (*c->last)["_id"]).close();
-      for (const auto& entry : mongo::fetch_all(client, "local", find.finish())) out.push_back({c->from.uuid, entry["ts"].timestamp().value_or(oplog::Timestamp())});
+      if (auto ts = source::inserted_at(client, c->from.uuid, (*c->last)["_id"], resume[shard])) out.push_back({c->from.uuid, *ts});
     }
   }
   return out;

@@ -109,6 +109,13 @@ void Catalog::add_view(const std::string& ns, bson::Document definition) {
   changed_ = true;
 }
 
+std::vector<Catalog::Capped> Catalog::capped() const {
+  std::vector<Capped> out;
+  for (const auto& [key, id] : by_uuid_)
+    if (const auto& info = *logicals_.at(id).info; info.capped && info.replicated) out.push_back({key.first, key.second, info.ns});
+  return out;
+}
+
 void Catalog::set_copied_up_to(const Uuid& uuid, Timestamp ts) {
   for (const auto& [key, id] : by_uuid_) {
     if (key.second != uuid) continue;

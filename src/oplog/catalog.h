@@ -34,7 +34,14 @@ class Catalog {
   };
   void add(const Listed& listed);
   void add_view(const std::string& ns, bson::Document definition);
-  // A capped collection's copy holds what had been inserted up to `ts`.
+  // The replicated ones; their names are the target's.
+  struct Capped {
+    ShardIndex shard;
+    Uuid uuid;
+    std::string ns;
+  };
+  [[nodiscard]] std::vector<Capped> capped() const;
+  // The target holds, of a capped collection, what had been inserted up to `ts`.
   void set_copied_up_to(const Uuid& uuid, Timestamp ts);
 
   [[nodiscard]] CollectionRef find(ShardIndex shard, const Uuid& uuid) const;

@@ -17,7 +17,7 @@ struct Collection {
   bool capped = false;
   bool simple_collation = true;
   bool take_migrated = false;   // real inserts are marked fromMigrate, see Catalog
-  // Capped, after the initial copy: inserts up to here are in the copy or were evicted before it; inserting one of
+  // Capped, after the initial copy or a restart: inserts up to here are on the target or were evicted; inserting one of
   // those again would put it behind newer documents.
   Timestamp copied_up_to{};
   [[nodiscard]] std::string database() const { return ns.substr(0, ns.find('.')); }
