@@ -207,9 +207,9 @@ void Replicator::copy(std::stop_token stop) {
   if (stop.stop_requested()) return;
   saved_.listed_up_to = catalog.listed_up_to;
   for (const auto& c : catalog.collections)
-    if (pair_->filter.includes(c.ns)) saved_.created.push_back(apply::user_namespace(c.ns));
+    if (pair_->filter.includes(c.ns)) saved_.created.push_back(apply::user_namespace(pair_->filter.target(c.ns)));
   for (const auto& v : catalog.views)
-    if (pair_->filter.includes(v.ns)) saved_.created.push_back(v.ns);
+    if (pair_->filter.includes(v.ns)) saved_.created.push_back(pair_->filter.target(v.ns));
   std::sort(saved_.created.begin(), saved_.created.end());
   saved_.created.erase(std::unique(saved_.created.begin(), saved_.created.end()), saved_.created.end());
   std::erase_if(saved_.created, [&](const auto& ns) { return std::find(saved_.emptied.begin(), saved_.emptied.end(), ns) != saved_.emptied.end(); });

@@ -38,7 +38,7 @@ void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::Namespa
       if (!filter.includes(c.ns)) continue;
       auto& copy = collections_.emplace_back(std::make_unique<CollectionCopy>());
       copy->from = c;
-      copy->target_ns = c.ns;
+      copy->target_ns = filter.target(c.ns);
       indexes_total_ += c.indexes.size();
     }
   }
@@ -54,7 +54,7 @@ void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::Namespa
   }
   for (const auto& view : catalog.views) {
     if (!filter.includes(view.ns)) continue;
-    retrying(stop, [&] { ddl_.create_view(view.ns, view.definition, true); });
+    retrying(stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
   }
 }
 
