@@ -93,6 +93,7 @@ void DdlApplier::apply(const oplog::Ddl& ddl, bool tolerant, bool consistent) {
     case modify_view:
       run(database_of(ddl.ns), bson::Builder().string("collMod", name_of(ddl.ns)).fields_of(without(ddl.spec, {"collation"})).finish(), false, {});
       break;
+    case bring_in: TWIN_INVARIANT(false); break;  // see copy::bring_in
     case shard_collection:
       if (target_.sharded()) this->shard_collection(ddl.ns, ddl.spec.view().fields("shardKey").empty() ? ddl.spec.view().fields("key") : ddl.spec.view().fields("shardKey"), ddl.spec["unique"].truthy());
       break;

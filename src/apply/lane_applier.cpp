@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
 
 #include "mongo/errors.h"
 #include "oplog/delta.h"
+#include "plan/doc_key.h"
 
 namespace mongotwin::apply {
 
@@ -150,23 +154,67 @@ void LaneApplier::apply_fast(const std::string& ns, Writes& writes) {
   writes = exact.empty() ? Writes() : apply_exact(*writer_, ns, exact, true);
 }
 
-// One after the other, in order: natural order is part of what a capped collection is. Tried again, it goes on where
-// it stood: states that the documents have left behind may clash with what others are by now.
+// In order, since natural order is part of what a capped collection is. Inserts and removes, which a rolling collection
+// has in turn, go together as far as they reach. Tried again, it goes on where it stood: states that the documents have
+// left behind may clash with what others are by now.
 void LaneApplier::apply_capped(const std::string& ns, Group& group) {
-  auto& writes = group.writes;
-  while (group.done < writes.size()) {
-    std::vector<bson::View> inserts;
-    for (auto n = group.done; n < writes.size() && lot_.empty() && writes[n]->kind == WriteKind::put && writes[n]->fresh && !oplog::insert_needs_literal(writes[n]->doc); ++n)
-      inserts.push_back(writes[n]->doc);
-    if (!inserts.empty()) {
-      auto result = writer_->insert(ns, inserts, true);
-      group.done += result.errors.empty() ? inserts.size() : result.errors.front().index;
-      if (result.errors.empty()) continue;
-      if (result.errors.front().code != mongo::code::kDuplicateKey)
-        throw Error(Remedy::pause, fmt::format("target: {}: the document {} is refused: {}", ns, bson::to_json(writes[group.done]->id()), result.errors.front().message));
+  // What is removed and comes back is for the next run: tried again, this one would remove it from its place.
+  std::set<std::uint64_t> removed;
+  auto goes_together = [&](const DocWrite* w) {
+    auto id = plan::hash_id(w->id(), w->collection->id);
+    if (w->kind == WriteKind::remove) {
+      removed.insert(id);
+      return true;
     }
-    take_capped(ns, *writes[group.done], group.tolerant);
-    ++group.done;
+    return w->kind == WriteKind::put && w->fresh && !removed.contains(id) && !oplog::insert_needs_literal(w->doc);
+  };
+  const auto& writes = group.writes;
+  while (group.done < writes.size()) {
+    auto next = writes.begin() + static_cast<long>(group.done);
+    removed.clear();
+    auto end = lot_.empty() ? std::find_if_not(next, writes.end(), std::ref(goes_together)) : next;
+    if (end == next) {
+      take_capped(ns, **next, group.tolerant);
+      ++group.done;
+    } else {
+      roll(ns, {next, end}, group.tolerant);
+      group.done += static_cast<std::size_t>(end - next);
+    }
+  }
+}
+
+// All removes, then the inserts that none of them takes back: at no time does the collection hold more than the source's
+// did, so that it evicts nothing by itself; and tried again, what it inserted is still there.
+void LaneApplier::roll(const std::string& ns, const Writes& writes, bool tolerant) {
+  std::vector<bson::Document> removes;
+  std::map<std::uint64_t, std::size_t> alive;  // hash of _id, since 1 and 1.0 are one document → place among the writes
+  for (std::size_t n = 0; n < writes.size(); ++n) {
+    auto key = plan::hash_id(writes[n]->id(), writes[n]->collection->id);
+    if (writes[n]->kind == WriteKind::put) {
+      alive[key] = n;
+    } else if (alive.erase(key) == 0 || tolerant) {
+      removes.push_back(key_query({}, writes[n]->key));
+    }
+  }
+  if (!removes.empty()) {
+    auto result = writer_->remove(ns, removes, false);
+    if (!result.errors.empty()) throw Error(Remedy::pause, fmt::format("target: {}: a delete is refused: {}", ns, result.errors.front().message));
+  }
+  std::set<std::size_t> order;
+  for (const auto& [key, n] : alive) order.insert(n);
+  Writes run;
+  std::vector<bson::View> inserts;
+  for (auto n : order) {
+    run.push_back(writes[n]);
+    inserts.push_back(writes[n]->doc);
+  }
+  for (std::size_t at = 0; at < inserts.size();) {
+    auto result = writer_->insert(ns, {inserts.begin() + static_cast<long>(at), inserts.end()}, true);
+    if (result.errors.empty()) break;
+    at += result.errors.front().index;
+    if (result.errors.front().code != mongo::code::kDuplicateKey)
+      throw Error(Remedy::pause, fmt::format("target: {}: the document {} is refused: {}", ns, bson::to_json(run[at]->id()), result.errors.front().message));
+    take_capped(ns, *run[at++], tolerant);
   }
 }
 

@@ -45,6 +45,7 @@ class LaneApplier {
   void close_batch();
   void apply_fast(const std::string& ns, Writes& writes);
   void apply_capped(const std::string& ns, Group& group);
+  void roll(const std::string& ns, const Writes& writes, bool tolerant);
   void take_capped(const std::string& ns, plan::DocWrite& write, bool tolerant);
 
   plan::LaneQueue& queue_;

@@ -115,27 +115,33 @@ std::vector<bson::Document> MongoWriter::find(const std::string& ns, bson::View 
 void MongoWriter::replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) {
   auto [database, collection] = split(ns);
   std::vector<mongo::Client::Statement> statements;
-  auto statement = [&](const char* command, const char* list, auto append, std::size_t i) {
-    bson::Builder b;
-    b.string(command, collection).open_array(list);
-    append(b, std::string_view("0"), i);
-    b.close();
-    if (std::string_view(command) != "delete") b.boolean("bypassDocumentValidation", true);
-    statements.push_back({database, b.finish()});
+  auto state = [&](const char* command, const char* list, auto append, std::size_t count) {
+    for (std::size_t next = 0; next < count;) {
+      auto first = next;
+      bson::Builder b;
+      b.string(command, collection).open_array(list);
+      do append(b, std::to_string(next - first), next);
+      while (++next < count && b.size() + append.size(next) < kCommandBytesMax);
+      b.close();
+      if (std::string_view(command) != "delete") b.boolean("bypassDocumentValidation", true);
+      statements.push_back({database, b.finish()});
+    }
   };
-  for (std::size_t i = 0; i < remove_queries.size(); ++i) statement("delete", "deletes", AppendRemoves{remove_queries}, i);
-  for (std::size_t i = 0; i < inserts.size(); ++i) {
-    if (!oplog::insert_needs_literal(inserts[i])) {
-      statement("insert", "documents", AppendDocuments{inserts}, i);
+  std::vector<bson::View> plain;
+  std::vector<UpdateStatement> puts;
+  for (const auto& doc : inserts) {
+    if (!oplog::insert_needs_literal(doc)) {
+      plain.push_back(doc);
       continue;
     }
-    std::vector<UpdateStatement> puts(1);
-    auto& put = puts.front();
-    put.query = key_query(shard_key(ns), inserts[i]);
-    put.update = bson::Builder().open_document("0").open_document("$replaceWith").document("$literal", inserts[i]).close().close().finish();
+    auto& put = puts.emplace_back();
+    put.query = key_query(shard_key(ns), doc);
+    put.update = bson::Builder().open_document("0").open_document("$replaceWith").document("$literal", doc).close().close().finish();
     put.pipeline = put.upsert = true;
-    statement("update", "updates", AppendUpdates{puts}, 0);
   }
+  state("delete", "deletes", AppendRemoves{remove_queries}, remove_queries.size());
+  state("insert", "documents", AppendDocuments{plain}, plain.size());
+  state("update", "updates", AppendUpdates{puts}, puts.size());
   client_.transaction(statements);
 }
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "apply/lane_applier.h"
 #include "base/log.h"
 #include "mongo/errors.h"
@@ -14,6 +16,16 @@ namespace {
 
 using plan::DocWrite;
 using plan::WriteKind;
+
+constexpr std::size_t kTogetherMax = 1000;             // documents looked at together, and in one transaction
+constexpr std::size_t kTogetherBytesMax = 8u << 20;
+constexpr std::size_t kChainShare = 4;                 // a pass that settles less than a quarter is following a chain
+
+std::size_t bytes_of(const DocWrite& w) {
+  std::size_t bytes = w.doc.size();
+  for (const auto& op : w.deltas) bytes += op.o.size();
+  return bytes;
+}
 
 void fold_onto(DocWrite& parked, DocWrite& next) {
   if (next.kind != WriteKind::patch) {
@@ -99,20 +111,39 @@ bool ParkingLot::resolve(TargetWriter& writer) {
   return true;
 }
 
-// May break off anywhere and be called again: a state that is there already is not written twice.
+// May break off anywhere and be called again: a state that is there already is not written twice. A chain, in which each
+// document waits for the next one to give its value away, would settle by one or two documents a pass.
 void ParkingLot::resolve_all(TargetWriter& writer) {
   log::debug("apply", "{} documents clashed on unique indexes while lanes ran in parallel; bringing them to their final states", parked_.size());
-  for (bool moved = true; moved && !parked_.empty();) {
-    moved = false;
-    for (auto it = parked_.begin(); it != parked_.end();) {
-      bool clashes = !apply_exact(writer, it->second.collection->ns, {&it->second}, false).empty();
-      moved |= !clashes;
-      it = clashes ? std::next(it) : parked_.erase(it);
-    }
+  for (bool again = true; again && !parked_.empty();) {
+    auto before = parked_.size();
+    settle_some(writer);
+    auto settled = before - parked_.size();
+    again = settled > 0 && (settled >= before / kChainShare || parked_.size() > kTogetherMax);
   }
   std::map<std::string, std::vector<const DocWrite*>> rings;
   for (const auto& [key, write] : parked_) rings[write.collection->ns].push_back(&write);
   for (const auto& [ns, ring] : rings) swap_in_transaction(writer, ns, ring);
+}
+
+// One pass: each parked write is tried once, many together; what took place is parked no more.
+void ParkingLot::settle_some(TargetWriter& writer) {
+  std::vector<DocWrite*> together;
+  std::size_t bytes = 0;
+  std::set<const DocWrite*> clashing;
+  auto flush = [&] {
+    if (together.empty()) return;
+    for (const auto* w : apply_exact(writer, together.front()->collection->ns, together, false)) clashing.insert(w);
+    together.clear();
+    bytes = 0;
+  };
+  for (auto& [key, write] : parked_) {
+    if (!together.empty() && (together.front()->collection->ns != write.collection->ns || together.size() == kTogetherMax || bytes > kTogetherBytesMax)) flush();
+    together.push_back(&write);
+    bytes += bytes_of(write);
+  }
+  flush();
+  std::erase_if(parked_, [&](const auto& p) { return !clashing.contains(&p.second); });
 }
 
 }  // namespace mongotwin::apply

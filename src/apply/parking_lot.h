@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ParkingLot: documents whose write clashed on a unique index. Two documents may swap a unique value in operations
 // that run in different lanes; each document's later operations are folded onto its parked write, and once every
-// lane has drained all of them are brought to their final states together: one by one as long as one succeeds, the
+// lane has drained all of them are brought to their final states together: each for itself as long as that gets on, the
 // rest in one transaction. What still clashes then is a real divergence. Thread-safe; the Clock must outlive it.
 #pragma once
 
@@ -37,6 +37,7 @@ class ParkingLot {
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // collection id, hash of _id: 1 and 1.0 are one document
   static Key key_of(const plan::DocWrite& write);
   void resolve_all(TargetWriter& writer) REQUIRES(m_);
+  void settle_some(TargetWriter& writer) REQUIRES(m_);
 
   const Clock& clock_;
   WaitReport report_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "apply/mongo_writer.h"
+#include "copy/bring_in.h"
 #include "source/mongo_oplog.h"
 
 namespace mongotwin::control {
@@ -49,6 +50,7 @@ void Pipeline::start_applying(Start start) {
   assembler_ = std::make_unique<oplog::Assembler>(catalog_, source_.shard_names(), start.listed_up_to);
   assembler_->restore_awaited(start.awaited);
   consistent_ = start.consistent;
+  exact_after_ = start.exact_after;
   std::vector<plan::LaneQueue*> queues;
   auto lane_bytes = limits_.memory_bytes / 4 / static_cast<std::size_t>(limits_.lanes);
   for (std::size_t n = 0; n < lane_signals_.size(); ++n) {
@@ -229,6 +231,10 @@ void Pipeline::run_ddl(const DdlJob& job, std::stop_token stop) {
   }
   for (const auto& ddl : job.ddls) {
     bool tolerant = !planner_->exact();
+    if (ddl->kind == oplog::DdlKind::bring_in) {
+      bring_in(*ddl, stop);
+      continue;
+    }
     retrying("ddl", stop, [&] {
       log::debug("apply", "{} {} {}", oplog::to_string(ddl->kind), ddl->ns, ddl->to);
       // A second try may meet what its first one has done.
@@ -236,6 +242,13 @@ void Pipeline::run_ddl(const DdlJob& job, std::stop_token stop) {
     });
   }
   retrying("ddl", stop, [&] { layout_.refresh(); });
+}
+
+// As it was when it was renamed; in the catch-up, as it was at the catch-up's end, which the operations until then lead to.
+void Pipeline::bring_in(const oplog::Ddl& ddl, std::stop_token stop) {
+  bool exact = planner_->exact();
+  copy::BringIn what{ddl.to.substr(0, ddl.to.find('.')), ddl.uuid, ddl.ns, exact ? ddl.at : exact_after_.front(), exact, consistent_};
+  retrying("ddl", stop, [&] { copy::bring_in(source_, target_, layout_, ddl_, what, waits_.reporter("bring in"), stop); });
 }
 
 void Pipeline::hold(bool on) {

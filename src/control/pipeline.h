@@ -80,6 +80,7 @@ class Pipeline {
   [[nodiscard]] Step shards_step();
   void look_at_shards(oplog::Timestamp at, oplog::ShardIndex leader);
   void run_ddl(const DdlJob& job, std::stop_token stop);
+  void bring_in(const oplog::Ddl& ddl, std::stop_token stop);
   void nudge(const plan::Merger::Wait& wait);
   template <class F>
   void retrying(const char* component, std::stop_token stop, F&& f);
@@ -109,6 +110,7 @@ class Pipeline {
   std::unique_ptr<plan::Planner> planner_;
   std::deque<source::OplogReader> readers_;
   std::vector<oplog::Timestamp> resume_;     // where they begin
+  std::vector<oplog::Timestamp> exact_after_;
   BoundedQueue<DdlJob> ddl_queue_;           // pushed by merge, popped by ddl; holds at most one job
   std::atomic<bool> consistent_{false};
 

@@ -25,16 +25,19 @@ std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credenti
   return mongo::Credentials{c->user, c->password, c->auth_source};
 }
 
+std::set<std::string> databases_of(const std::set<std::string>& collections) {
+  std::set<std::string> out;
+  for (const auto& ns : collections) out.insert(ns.substr(0, ns.find('.')));
+  return out;
+}
+
 struct Namespaces {
   std::set<std::string> databases, collections;
-  [[nodiscard]] std::set<std::string> databases_included() const {
-    std::set<std::string> out;
-    for (const auto& ns : collections) out.insert(ns.substr(0, ns.find('.')));
-    return out;
-  }
+  std::set<std::string> on_target;  // of the source: what its collections are called there
 };
 
-Namespaces list_namespaces(mongo::Cluster& cluster, const oplog::NamespaceFilter& filter) {
+template <class Wanted>
+Namespaces list_namespaces(mongo::Cluster& cluster, Wanted wanted) {
   Namespaces out;
   auto client = cluster.router().acquire();
   auto reply = client.run("admin", bson::Builder().int32("listDatabases", 1).boolean("nameOnly", true).finish());
@@ -45,10 +48,16 @@ Namespaces list_namespaces(mongo::Cluster& cluster, const oplog::NamespaceFilter
     for (const auto& doc : mongo::fetch_all(client, database, bson::Builder().int32("listCollections", 1).boolean("nameOnly", true).finish())) {
       auto name = std::string(doc.view().string("name").value_or(""));
       auto ns = database + "." + name;
-      if (name != "system.views" && name != "system.profile" && filter.includes(ns)) out.collections.insert(ns);
+      if (name != "system.views" && name != "system.profile" && wanted(ns)) out.collections.insert(ns);
     }
   }
   return out;
+}
+
+void take_target_names(Namespaces& source, const oplog::NamespaceFilter& filter) {
+  for (const auto& ns : source.collections)
+    if (!source.on_target.insert(filter.target(ns)).second)
+      throw Error(Remedy::fix_config, fmt::format("two collections of the source would be {} on the target; {} is one of them", filter.target(ns), ns), "change `rename`, or exclude one of the two");
 }
 
 std::string some_of(const std::vector<std::string>& names) {
@@ -78,7 +87,7 @@ void check_oplogs(Pair& pair) {
 }
 
 void check_names(Pair& pair, const Namespaces& source, const Namespaces& target) {
-  for (const auto& database : source.databases_included())
+  for (const auto& database : databases_of(source.on_target))
     for (const auto& other : target.databases)
       if (database != other && strcasecmp(database.c_str(), other.c_str()) == 0)
         throw Error(Remedy::fix_config, fmt::format("target: the database {} can't be created: {} is there, which differs only by case", database, other), fmt::format("drop {} on the target or exclude {} here", other, database));
@@ -86,7 +95,7 @@ void check_names(Pair& pair, const Namespaces& source, const Namespaces& target)
   apply::TargetLayout layout(pair.source->router(), true);
   layout.refresh();
   for (const auto& ns : source.collections)
-    if (ns.size() > kShardedNamespaceMax && !layout.shard_key(ns).empty())
+    if (pair.filter.target(ns).size() > kShardedNamespaceMax && !layout.shard_key(ns).empty())
       throw Error(Remedy::fix_config, fmt::format("target: the name {}… has {} bytes; a sharded collection's may have {}", ns.substr(0, 60), ns.size(), kShardedNamespaceMax), "exclude the collection or rename it on the source");
 }
 
@@ -122,7 +131,7 @@ void check_target(Pair& pair, const options::Options& options, const Namespaces&
     bool empty = !layout.shard_key(ns).empty() && mongo::fetch_all(client, ns.substr(0, ns.find('.')), find).empty();
     if (empty) pair.sharded_beforehand.push_back(ns);
     else if (options.on_existing_target == options::OnExisting::refuse) in_the_way.push_back(ns);
-    else if (source.collections.contains(ns)) pair.existing.push_back(ns);
+    else if (source.on_target.contains(ns)) pair.existing.push_back(ns);
     else pair.warnings.push_back(fmt::format("{} is only on the target; it stays there", ns));
   }
   if (!in_the_way.empty())
@@ -135,8 +144,9 @@ void check_target(Pair& pair, const options::Options& options, const Namespaces&
 Pair preflight(const options::Options& options) {
   Pair pair;
   const auto& rules = options.namespaces;
-  pair.filter = rules.databases.empty() ? oplog::NamespaceFilter(rules.include, rules.exclude) : oplog::NamespaceFilter::of_databases(rules.databases);
+  pair.filter = rules.databases.empty() ? oplog::NamespaceFilter(rules.include, rules.exclude, rules.rename) : oplog::NamespaceFilter::of_databases(rules.databases, rules.rename);
   pair.namespaces = fmt::format("databases [{}] include [{}] exclude [{}]", fmt::join(rules.databases, " "), fmt::join(rules.include, " "), fmt::join(rules.exclude, " "));
+  for (const auto& [from, to] : rules.rename) pair.namespaces += fmt::format(" rename {} to {}", from, to);
   pair.source = mongo::Cluster::connect("source", options.source_uri, to_mongo(options.source_shard_credentials));
   pair.target = mongo::Cluster::connect("target", options.target_uri, to_mongo(options.target_shard_credentials));
   try {
@@ -144,9 +154,10 @@ Pair preflight(const options::Options& options) {
     check_versions(pair);
     check_rights(*pair.source, *pair.target);
     check_oplogs(pair);
-    auto source = list_namespaces(*pair.source, pair.filter);
-    auto target = list_namespaces(*pair.target, pair.filter);
-    check_rights_on(*pair.source, *pair.target, source.databases_included());
+    auto source = list_namespaces(*pair.source, [&](const auto& ns) { return pair.filter.includes(ns); });
+    auto target = list_namespaces(*pair.target, [&](const auto& ns) { return pair.filter.includes_target(ns); });
+    take_target_names(source, pair.filter);
+    check_rights_on(*pair.source, *pair.target, databases_of(source.collections), databases_of(source.on_target));
     pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
     check_names(pair, source, target);
     if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {

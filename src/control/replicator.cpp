@@ -207,9 +207,9 @@ void Replicator::copy(std::stop_token stop) {
   if (stop.stop_requested()) return;
   saved_.listed_up_to = catalog.listed_up_to;
   for (const auto& c : catalog.collections)
-    if (pair_->filter.includes(c.ns)) saved_.created.push_back(apply::user_namespace(c.ns));
+    if (pair_->filter.includes(c.ns)) saved_.created.push_back(apply::user_namespace(pair_->filter.target(c.ns)));
   for (const auto& v : catalog.views)
-    if (pair_->filter.includes(v.ns)) saved_.created.push_back(v.ns);
+    if (pair_->filter.includes(v.ns)) saved_.created.push_back(pair_->filter.target(v.ns));
   std::sort(saved_.created.begin(), saved_.created.end());
   saved_.created.erase(std::unique(saved_.created.begin(), saved_.created.end()), saved_.created.end());
   std::erase_if(saved_.created, [&](const auto& ns) { return std::find(saved_.emptied.begin(), saved_.emptied.end(), ns) != saved_.emptied.end(); });
@@ -274,7 +274,7 @@ void Replicator::follow(std::stop_token stop) {
   auto exact_after = newest_positions(stop);
   if (stop.stop_requested()) return;
   retrying(stop, [&] { layout_->refresh(); });
-  open_pipeline(exact_after);
+  open_pipeline(exact_after, stop);
   bool caught_up = false;
   while (!stop.stop_requested() && !finish_requested_) {
     {
@@ -294,7 +294,7 @@ void Replicator::follow(std::stop_token stop) {
   if (!stop.stop_requested()) finish_link(stop);
 }
 
-void Replicator::open_pipeline(Positions exact_after) {
+void Replicator::open_pipeline(Positions exact_after, std::stop_token stop) {
   bool reading = [&] {
     Lock lock(m_);
     return pipeline_ != nullptr;
@@ -302,12 +302,15 @@ void Replicator::open_pipeline(Positions exact_after) {
   if (!reading) {
     holds_.load(saved_.held);
     make_pipeline();
+    {
+      Lock lock(m_);
+      pipeline_->catalog().load(saved_.catalog);
+      pipeline_->start_reading(saved_.resume);
+    }
+    retrying(stop, [&] { find_capped_positions(); });
+    if (stop.stop_requested()) return;
   }
   Lock lock(m_);
-  if (!reading) {
-    pipeline_->catalog().load(saved_.catalog);
-    pipeline_->start_reading(saved_.resume);
-  }
   pipeline_->start_applying({saved_.positions, saved_.listed_up_to, std::move(exact_after), saved_.awaited, saved_.phase == Phase::replicating});
   pipeline_->hold(paused_);
 }
@@ -350,7 +353,7 @@ std::optional<Replicator::Positions> Replicator::follow_shards(std::stop_token s
   // A cut of the source, and nothing on the target beyond it: exact from the start.
   auto exact_after = exact ? saved_.positions : newest_positions(stop);
   if (stop.stop_requested()) return {};
-  open_pipeline(exact_after);
+  open_pipeline(exact_after, stop);
   return exact_after;
 }
 
@@ -376,6 +379,24 @@ void Replicator::change_shards(const Pipeline::ShardChange& change, std::stop_to
     pair_->source->remove_shard(*it);
   }
   retrying(stop, [&] { store_->save(saved_.to_fields()); });
+}
+
+// What was inserted into a capped collection after the checkpoint and before the end of the last run must not be inserted
+// again, even if it was evicted since. The newest document tells how far that run came.
+void Replicator::find_capped_positions() {
+  auto& catalog = [&]() -> oplog::Catalog& {
+    Lock lock(m_);
+    return pipeline_->catalog();
+  }();
+  auto target = pair_->target->router().acquire();
+  for (const auto& c : catalog.capped()) {
+    auto dot = c.ns.find('.');
+    auto newest = bson::Builder().string("find", c.ns.substr(dot + 1)).open_document("sort").int32("$natural", -1).close().int32("limit", 1).boolean("singleBatch", true).finish();
+    for (const auto& doc : mongo::fetch_all(target, c.ns.substr(0, dot), newest)) {
+      auto client = pair_->source->shards()[c.shard].pool->acquire();
+      if (auto ts = source::inserted_at(client, c.uuid, doc["_id"], saved_.positions[c.shard])) catalog.set_copied_up_to(c.uuid, *ts);
+    }
+  }
 }
 
 void Replicator::finish_link(std::stop_token stop) {

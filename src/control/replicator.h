@@ -32,11 +32,12 @@ class Replicator final : public cli::Engine {
   void connect();
   void copy(std::stop_token stop);
   void follow(std::stop_token stop);
+  void find_capped_positions();
   void finish_link(std::stop_token stop);
   void restore(std::stop_token stop);
   void remember_failure(std::exception_ptr error);
   // The pipeline from the saved state to the target; the one there is goes on if it only reads so far.
-  void open_pipeline(Positions exact_after);
+  void open_pipeline(Positions exact_after, std::stop_token stop);
   // Makes the pipeline again when the source's shards have changed; returns the new exact_after, or nothing if there is
   // nothing to do yet.
   [[nodiscard]] std::optional<Positions> follow_shards(std::stop_token stop);

@@ -71,13 +71,13 @@ void check_rights(mongo::Cluster& source, mongo::Cluster& target) {
   demand_on_all(target.router().acquire(), {"mongotwin"}, {"find", "insert", "update", "remove", "createCollection"}, kTargetRoles);
 }
 
-void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases) {
+void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target) {
   static const Actions kRead{"find", "listCollections", "listIndexes", "collStats"};
   demand_on_all(source.router().acquire(), databases, kRead, kSourceRoles);
   for (auto& shard : source.shards()) demand_on_all(shard.pool->acquire(), databases, kRead, kSourceRoles);
-  demand_on_all(target.router().acquire(), databases,
+  demand_on_all(target.router().acquire(), databases_on_target,
                 {"find", "insert", "update", "remove", "createCollection", "createIndex", "dropCollection", "dropIndex", "collMod", "renameCollectionSameDB", "bypassDocumentValidation"}, kTargetRoles);
-  if (source.sharded() && target.sharded()) demand_on_all(target.router().acquire(), databases, {"enableSharding"}, kShardingRoles);
+  if (source.sharded() && target.sharded()) demand_on_all(target.router().acquire(), databases_on_target, {"enableSharding"}, kShardingRoles);
 }
 
 }  // namespace mongotwin::control

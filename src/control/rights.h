@@ -11,7 +11,7 @@ namespace mongotwin::control {
 // Both throw Error(fix_config) naming the cluster, the user and the missing action. They pass where authentication is off.
 void check_rights(mongo::Cluster& source, mongo::Cluster& target);
 // The rights on the databases that are to be replicated.
-void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases);
+void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target);
 
 // Whether connectionStatus' authenticatedUserPrivileges allow `action` on `database` (all of its collections), or on
 // the cluster where `database` is empty. Pure.

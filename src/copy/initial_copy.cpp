@@ -10,6 +10,7 @@
 #include "base/worker.h"
 #include "copy/presplit.h"
 #include "mongo/cursor.h"
+#include "source/mongo_oplog.h"
 
 namespace mongotwin::copy {
 
@@ -37,7 +38,7 @@ void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::Namespa
       if (!filter.includes(c.ns)) continue;
       auto& copy = collections_.emplace_back(std::make_unique<CollectionCopy>());
       copy->from = c;
-      copy->target_ns = c.ns;
+      copy->target_ns = filter.target(c.ns);
       indexes_total_ += c.indexes.size();
     }
   }
@@ -53,7 +54,7 @@ void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::Namespa
   }
   for (const auto& view : catalog.views) {
     if (!filter.includes(view.ns)) continue;
-    retrying(stop, [&] { ddl_.create_view(view.ns, view.definition, true); });
+    retrying(stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
   }
 }
 
@@ -166,10 +167,7 @@ std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std
     if (!c->last) continue;
     for (auto shard : c->from.shards) {
       auto client = source_.shards()[shard].pool->acquire();
-      bson::Builder find;
-      find.string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gte", resume[shard]).close().string("op", "i");
-      find.uuid("ui", c->from.uuid.view()).value("o._id", (*c->last)["_id"]).close();
-      for (const auto& entry : mongo::fetch_all(client, "local", find.finish())) out.push_back({c->from.uuid, entry["ts"].timestamp().value_or(oplog::Timestamp())});
+      if (auto ts = source::inserted_at(client, c->from.uuid, (*c->last)["_id"], resume[shard])) out.push_back({c->from.uuid, *ts});
     }
   }
   return out;

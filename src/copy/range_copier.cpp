@@ -84,6 +84,8 @@ void RangeCopier::copy(const Range& range, CollectionCopy& collection, const Rec
       if (whole) return;
     } catch (const mongo::CommandError& e) {
       repeated_ = true;
+      if (collection.at && (e.code() == code::kSnapshotTooOld || e.code() == code::kSnapshotUnavailable))
+        throw Error(Remedy::resync, fmt::format("source: {} can't be read any more as it was at {}: {}", collection.target_ns, oplog::to_string(*collection.at), e.what()), "start again with a new copy");
       if (e.code() == code::kNamespaceNotFound || e.code() == code::kCollectionUuidMismatch) {
         lost = e;
       } else {
@@ -96,7 +98,7 @@ void RangeCopier::copy(const Range& range, CollectionCopy& collection, const Rec
   }
 }
 
-bson::Document RangeCopier::find_command(const Range& range, std::int64_t batch_size) const {
+bson::Document RangeCopier::find_command(const Range& range, const CollectionCopy& collection, std::int64_t batch_size) const {
   bson::Builder b;
   // By UUID a rename does not matter; a mongos knows names only and checks the UUID.
   if (source_.sharded()) b.string("find", place_.name);
@@ -107,7 +109,9 @@ bson::Document RangeCopier::find_command(const Range& range, std::int64_t batch_
   if (range.max) b.document("max", *range.max);
   b.int64("batchSize", batch_size).boolean("noCursorTimeout", true);
   if (source_.sharded() && source_.major() >= kUuidParameterSince) b.uuid("collectionUUID", place_.uuid.view());
-  b.open_document("readConcern").string("level", "majority").close();
+  b.open_document("readConcern").string("level", collection.at ? "snapshot" : "majority");
+  if (collection.at) b.timestamp("atClusterTime", *collection.at);
+  b.close();
   return b.finish();
 }
 
@@ -116,7 +120,7 @@ bool RangeCopier::copy_once(const Range& range, CollectionCopy& collection, std:
   auto batch_size = static_cast<std::int64_t>(std::clamp<std::uint64_t>(kBatchBytes / std::max<std::uint64_t>(average, 16), 1, 50'000));
   std::uint64_t documents = 0, bytes = 0;
   try {
-    mongo::Cursor cursor(reader_, place_.database, find_command(range, batch_size));
+    mongo::Cursor cursor(reader_, place_.database, find_command(range, collection, batch_size));
     while (auto batch = cursor.next({}, batch_size)) {
       if (stop.stop_requested()) return false;
       if (batch->empty()) continue;

@@ -25,6 +25,7 @@ struct CollectionCopy {
   std::atomic<bool> gone{false};  // dropped on the source meanwhile: the catch-up drops it on the target
   std::atomic<bool> done{false};
   [[nodiscard]] bool keeps_order() const { return from.options["capped"].truthy(); }  // natural order is part of what it is
+  std::optional<oplog::Timestamp> at;  // to be read as it was then
   std::optional<bson::Document> last;  // capped: {_id: …} of the last document copied; set by its only copier
 };
 
@@ -44,7 +45,7 @@ class RangeCopier {
     oplog::Uuid uuid;
   };
   bool copy_once(const Range& range, CollectionCopy& collection, std::stop_token stop);
-  [[nodiscard]] bson::Document find_command(const Range& range, std::int64_t batch_size) const;
+  [[nodiscard]] bson::Document find_command(const Range& range, const CollectionCopy& collection, std::int64_t batch_size) const;
   bool follow(const mongo::CommandError& mismatch);
   std::uint64_t write(bson::View documents, CollectionCopy& collection, std::stop_token stop);
   void insert(bson::View documents, CollectionCopy& collection, std::stop_token stop);

@@ -40,8 +40,22 @@ bool is_bucket_view(bson::View definition) {
 
 }  // namespace
 
+bson::Document view_on_target(const NamespaceFilter& filter, const std::string& ns, const bson::Document& definition) {
+  if (!filter.renames()) return definition;
+  auto database = ns.substr(0, ns.find('.') + 1);
+  auto there = filter.target(ns), on = filter.target(database + std::string(definition.view().string("viewOn").value_or("")));
+  auto dot = there.find('.') + 1;
+  if (there.compare(0, dot, on, 0, on.find('.') + 1) != 0)
+    throw Error(Remedy::fix_config, fmt::format("the view {} would be {} on the target, and what it is on {}: in another database", ns, there, on), "let `rename` move both, or exclude the view");
+  bson::Builder b;
+  for (const auto& e : definition.view())
+    if (e.key() == "viewOn") b.string("viewOn", on.substr(dot));
+    else b.element(e);
+  return b.finish();
+}
+
 const char* to_string(DdlKind kind) {
-  static constexpr const char* kNames[] = {"create", "drop", "rename", "createIndexes", "dropIndexes", "collMod", "create view", "drop view", "modify view", "shardCollection"};
+  static constexpr const char* kNames[] = {"create", "drop", "rename", "createIndexes", "dropIndexes", "collMod", "create view", "drop view", "modify view", "shardCollection", "bring in"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -66,9 +80,10 @@ Catalog::Logical& Catalog::add_logical(const std::string& ns, bool capped, bool 
   auto& logical = logicals_[id];
   auto dot = ns.find('.');
   auto collection = ns.substr(dot + 1);
+  logical.ns = ns;
   logical.internal = is_resharding_temporary(collection);
   bool replicated = !logical.internal && collection != "system.views" && collection != "system.profile" && filter_.includes(ns);
-  logical.info = std::make_shared<const Collection>(Collection{id, ns, replicated, capped, simple_collation, takes_migrated(collection)});
+  logical.info = std::make_shared<const Collection>(Collection{id, filter_.target(ns), replicated, capped, simple_collation, takes_migrated(collection)});
   by_ns_[ns] = id;
   return logical;
 }
@@ -109,6 +124,13 @@ void Catalog::add_view(const std::string& ns, bson::Document definition) {
   changed_ = true;
 }
 
+std::vector<Catalog::Capped> Catalog::capped() const {
+  std::vector<Capped> out;
+  for (const auto& [key, id] : by_uuid_)
+    if (const auto& info = *logicals_.at(id).info; info.capped && info.replicated) out.push_back({key.first, key.second, info.ns});
+  return out;
+}
+
 void Catalog::set_copied_up_to(const Uuid& uuid, Timestamp ts) {
   for (const auto& [key, id] : by_uuid_) {
     if (key.second != uuid) continue;
@@ -132,12 +154,12 @@ CollectionRef Catalog::written(ShardIndex shard, const Entry& entry) {
 
 Catalog::Logical* Catalog::left_over_of(const std::string& ns) {
   for (auto& [id, logical] : logicals_)
-    if (logical.left_over && logical.info->ns == ns) return &logical;
+    if (logical.left_over && logical.ns == ns) return &logical;
   return nullptr;
 }
 
 Catalog::Logical& Catalog::become_real(Logical& left_over) {
-  const auto ns = left_over.info->ns;
+  const auto ns = left_over.ns;
   auto named = by_ns_.find(ns);
   if (named == by_ns_.end())
     throw Error(Remedy::resync, fmt::format("{} is written to on a shard where it was not known to the cluster when the copy began, and what was known of that name is gone", ns), "start again with a new copy");
@@ -152,7 +174,7 @@ Catalog::Logical& Catalog::become_real(Logical& left_over) {
 // The shards end a resharding each for itself: one that keeps no part of the collection may drop its old incarnation
 // before another renames the temporary over it. The temporary has the old UUID in its name.
 bool Catalog::is_being_resharded(const Logical& logical, const Uuid& uuid) const {
-  auto temporary = by_ns_.find(logical.info->database() + ".system.resharding." + uuid.to_string());
+  auto temporary = by_ns_.find(logical.ns.substr(0, logical.ns.find('.')) + ".system.resharding." + uuid.to_string());
   return temporary != by_ns_.end() && temporary->second != logical.info->id;
 }
 
@@ -176,16 +198,17 @@ std::optional<std::string> Catalog::remove_incarnation(IncarnationKey incarnatio
   if (!logical.incarnations.empty() || is_being_resharded(logical, incarnation.second)) return {};
   std::optional<std::string> gone;
   if (!logical.replaced && logical.info->replicated) gone = logical.info->ns;
-  if (auto named = by_ns_.find(logical.info->ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
+  if (auto named = by_ns_.find(logical.ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
   logicals_.erase(id);
   return gone;
 }
 
 void Catalog::set_name(Logical& logical, const std::string& ns) {
   auto id = logical.info->id;
-  if (auto named = by_ns_.find(logical.info->ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
+  if (auto named = by_ns_.find(logical.ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
   auto info = *logical.info;
-  info.ns = ns;
+  logical.ns = ns;
+  info.ns = filter_.target(ns);
   info.replicated = filter_.includes(ns);
   auto collection = std::string_view(ns).substr(ns.find('.') + 1);
   info.take_migrated = takes_migrated(collection);
@@ -221,6 +244,15 @@ std::vector<Ddl> Catalog::apply(ShardIndex shard, const Entry& entry) {
   return out;
 }
 
+// With renamed namespaces two of the source's could meet in one of the target's.
+void Catalog::refuse_taken(const std::string& ns, Timestamp ts) const {
+  auto name = filter_.target(ns);
+  if (!filter_.renames() || !filter_.includes(ns)) return;
+  for (const auto& [id, logical] : logicals_)
+    if (logical.info->replicated && !logical.replaced && logical.info->ns == name)
+      throw Error(Remedy::pause, fmt::format("{} (ts {}) would be {} on the target, which {} is already", ns, oplog::to_string(ts), name, logical.ns), "change `rename` in the configuration, or exclude one of the two, and start again with a new copy");
+}
+
 void Catalog::create(ShardIndex shard, const Entry& entry, Ddls& out) {
   if (!entry.ui) throw Error(Remedy::pause, "a create entry without a UUID: " + bson::to_json(entry.o), "the source is older than MongoDB 4.4");
   auto ns = std::string(entry.database()) + "." + std::string(entry.o.begin()->string().value_or(""));
@@ -236,10 +268,11 @@ void Catalog::create(ShardIndex shard, const Entry& entry, Ddls& out) {
         throw Error(Remedy::pause, fmt::format("{} was created (ts {}) while a collection of that name is there", ns, oplog::to_string(entry.ts)), "start again with a new copy");
     return join(logical, incarnation);
   }
+  refuse_taken(ns, entry.ts);
   auto& logical = add_logical(ns, entry.o["capped"].truthy(), is_simple(entry.o));
   join(logical, incarnation);
   logical.indexes["_id_"].insert(shard);
-  if (logical.info->replicated) out.push_back({DdlKind::create, ns, {}, false, {}, without_first(entry.o, {"idIndex"})});
+  if (logical.info->replicated) out.push_back({DdlKind::create, logical.info->ns, {}, false, {}, without_first(entry.o, {"idIndex"})});
 }
 
 void Catalog::drop(ShardIndex shard, const Entry& entry, Ddls& out) {
@@ -248,13 +281,13 @@ void Catalog::drop(ShardIndex shard, const Entry& entry, Ddls& out) {
   if (!logical) return;
   // A left-over of the same name: a movePrimary to there ends with this drop. A user's drop is sent to every shard, and
   // then the left-over goes as well.
-  if (auto* left_over = logical->left_over || logical->incarnations.size() > 1 ? nullptr : left_over_of(logical->info->ns)) (void)become_real(*left_over);
+  if (auto* left_over = logical->left_over || logical->incarnations.size() > 1 ? nullptr : left_over_of(logical->ns)) (void)become_real(*left_over);
   bool last = logical->incarnations.size() == 1;
   if (auto gone = remove_incarnation({shard, *entry.ui})) out.push_back({DdlKind::drop, *gone, {}, false, {}, {}});
   if (!views || !last) return;
   auto prefix = std::string(entry.database()) + ".";
   for (auto it = views_.lower_bound(prefix); it != views_.end() && it->first.starts_with(prefix); it = views_.erase(it))
-    if (filter_.includes(it->first) && !is_bucket_view(it->second)) out.push_back({DdlKind::drop_view, it->first, {}, false, {}, {}});
+    if (filter_.includes(it->first) && !is_bucket_view(it->second)) out.push_back({DdlKind::drop_view, filter_.target(it->first), {}, false, {}, {}});
 }
 
 void Catalog::rename(ShardIndex shard, const Entry& entry, Ddls& out) {
@@ -276,26 +309,28 @@ void Catalog::rename(ShardIndex shard, const Entry& entry, Ddls& out) {
     if (replaced_uuid) (void)remove_incarnation({shard, *replaced_uuid});
     return;
   }
-  if (logical->info->ns != to) {
+  if (logical->ns != to) {
     bool was = logical->info->replicated, will = filter_.includes(to);
-    auto from = logical->info->ns;
+    auto from = logical->info->ns, to_on_target = filter_.target(to);
     bool drops_target = false;
     if (replaced) {
       drops_target = replaced->info->replicated;
       replaced->replaced = true;
       by_ns_.erase(to);
     }
-    if (!was && will && !logical->internal)
-      throw Error(Remedy::resync, fmt::format("{} was renamed to {} (ts {}), which is to be replicated, but {} was not: its documents are not on the target", from, to, oplog::to_string(entry.ts), from),
+    if (!was && will && !logical->internal && sharded_)
+      throw Error(Remedy::resync, fmt::format("{} was renamed to {} (ts {}), which is to be replicated, but {} was not: its documents are not on the target", logical->ns, to, oplog::to_string(entry.ts), logical->ns),
                   "include both names in the configuration, or start again with a new copy");
+    if (will && !replaced) refuse_taken(to, entry.ts);
     set_name(*logical, to);
-    if (was && will) out.push_back({DdlKind::rename, from, to, drops_target, {}, {}});
+    if (was && will) out.push_back({DdlKind::rename, from, to_on_target, drops_target, {}, {}});
     else if (was) {
       // Renamed out of the filter: for whoever looks at the included names it is gone.
       out.push_back({DdlKind::drop, from, {}, false, {}, {}});
-      if (drops_target) out.push_back({DdlKind::drop, to, {}, false, {}, {}});
-    } else if (drops_target) {
-      out.push_back({DdlKind::drop, to, {}, false, {}, {}});
+      if (drops_target) out.push_back({DdlKind::drop, to_on_target, {}, false, {}, {}});
+    } else {
+      if (drops_target) out.push_back({DdlKind::drop, to_on_target, {}, false, {}, {}});
+      if (will) out.push_back({DdlKind::bring_in, to_on_target, to, false, {}, {}, *entry.ui, entry.ts});
     }
   }
   if (replaced_uuid) (void)remove_incarnation({shard, *replaced_uuid});
@@ -315,7 +350,7 @@ void Catalog::end_resharding(ShardIndex shard, Logical& temporary, const Uuid& u
   auto id = temporary.info->id;
   temporary.incarnations.erase(incarnation);
   if (!temporary.incarnations.empty()) return;
-  by_ns_.erase(temporary.info->ns);
+  by_ns_.erase(temporary.ns);
   logicals_.erase(id);
 }
 
@@ -368,7 +403,7 @@ void Catalog::view_write(const Entry& entry, Ddls& out) {
     if (known == views_.end()) return;
     bool ours = filter_.includes(ns) && !is_bucket_view(known->second);
     views_.erase(known);
-    if (ours) out.push_back({DdlKind::drop_view, ns, {}, false, {}, {}});
+    if (ours) out.push_back({DdlKind::drop_view, filter_.target(ns), {}, false, {}, {}});
     return;
   }
   bson::Document definition;
@@ -379,14 +414,14 @@ void Catalog::view_write(const Entry& entry, Ddls& out) {
   bool fresh = known == views_.end();
   views_[ns] = definition;
   if (filter_.includes(ns) && !is_bucket_view(definition))
-    out.push_back({fresh ? DdlKind::create_view : DdlKind::modify_view, ns, {}, false, {}, without_first(definition.view())});
+    out.push_back({fresh ? DdlKind::create_view : DdlKind::modify_view, filter_.target(ns), {}, false, {}, without_first(view_on_target(filter_, ns, definition).view())});
 }
 
 void Catalog::note(const Entry& entry, Ddls& out) {
   auto ns = std::string(entry.o2->string("shardCollection").value_or(""));
   auto named = by_ns_.find(ns);
   if (named == by_ns_.end() || !logicals_.at(named->second).info->replicated) return;
-  out.push_back({DdlKind::shard_collection, ns, {}, false, {}, bson::Document::copy_of(*entry.o2)});
+  out.push_back({DdlKind::shard_collection, filter_.target(ns), {}, false, {}, bson::Document::copy_of(*entry.o2)});
 }
 
 void Catalog::remove_shard(ShardIndex shard) {
@@ -410,7 +445,7 @@ void Catalog::remove_shard(ShardIndex shard) {
       continue;
     }
     // A left-over: what the cluster has is on other shards.
-    if (auto named = by_ns_.find(logical.info->ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
+    if (auto named = by_ns_.find(logical.ns); named != by_ns_.end() && named->second == id) by_ns_.erase(named);
     it = logicals_.erase(it);
   }
   changed_ = true;
@@ -427,10 +462,10 @@ bson::Document Catalog::to_document() const {
   b.open_array("collections");
   int n = 0;
   for (const auto& [id, l] : logicals_) {
-    b.open_document(std::to_string(n++)).int64("id", static_cast<std::int64_t>(id)).string("ns", l.info->ns);
+    b.open_document(std::to_string(n++)).int64("id", static_cast<std::int64_t>(id)).string("ns", l.ns);
     b.boolean("replicated", l.info->replicated).boolean("capped", l.info->capped).boolean("simple_collation", l.info->simple_collation);
     b.boolean("take_migrated", l.info->take_migrated).timestamp("copied_up_to", l.info->copied_up_to).boolean("internal", l.internal).boolean("replaced", l.replaced).boolean("left_over", l.left_over);
-    auto named = by_ns_.find(l.info->ns);
+    auto named = by_ns_.find(l.ns);
     b.boolean("named", named != by_ns_.end() && named->second == id);
     b.open_array("incarnations");
     int k = 0;
@@ -461,12 +496,13 @@ void Catalog::load(bson::View document) {
     auto v = *e.document();
     auto id = static_cast<std::uint64_t>(*v.integer("id"));
     auto& l = logicals_[id];
-    l.info = std::make_shared<const Collection>(Collection{id, std::string(*v.string("ns")), v["replicated"].truthy(), v["capped"].truthy(),
+    l.ns = std::string(*v.string("ns"));
+    l.info = std::make_shared<const Collection>(Collection{id, filter_.target(l.ns), v["replicated"].truthy(), v["capped"].truthy(),
                                                            v["simple_collation"].truthy(), !sharded_ || v["take_migrated"].truthy(), v["copied_up_to"].timestamp().value_or(Timestamp())});
     l.internal = v["internal"].truthy();
     l.replaced = v["replaced"].truthy();
     l.left_over = v["left_over"].truthy();
-    if (v["named"].truthy()) by_ns_[l.info->ns] = id;
+    if (v["named"].truthy()) by_ns_[l.ns] = id;
     for (const auto& i : v.fields("incarnations")) {
       auto inc = *i.document();
       join(l, {static_cast<ShardIndex>(*inc.integer("shard")), *Uuid::from(inc["uuid"])});

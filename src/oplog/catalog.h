@@ -3,6 +3,7 @@
 // same name, resharding renames a third one over it), so entries are followed by UUID: a logical collection is the
 // set of its incarnations (shard, UUID), and it is dropped on the target when the last of them is gone.
 // DDL that every shard logs once is applied once: an index comes and goes with the first shard that says so.
+// Names here are the source's; what is passed on (Collection, Ddl) has the target's: see NamespaceFilter::target.
 // Owned by one thread (merge).
 #pragma once
 
@@ -34,7 +35,14 @@ class Catalog {
   };
   void add(const Listed& listed);
   void add_view(const std::string& ns, bson::Document definition);
-  // A capped collection's copy holds what had been inserted up to `ts`.
+  // The replicated ones; their names are the target's.
+  struct Capped {
+    ShardIndex shard;
+    Uuid uuid;
+    std::string ns;
+  };
+  [[nodiscard]] std::vector<Capped> capped() const;
+  // The target holds, of a capped collection, what had been inserted up to `ts`.
   void set_copied_up_to(const Uuid& uuid, Timestamp ts);
 
   [[nodiscard]] CollectionRef find(ShardIndex shard, const Uuid& uuid) const;
@@ -60,6 +68,7 @@ class Catalog {
  private:
   using IncarnationKey = std::pair<ShardIndex, Uuid>;
   struct Logical {
+    std::string ns;  // the source's name; info has the target's
     CollectionRef info;
     std::set<IncarnationKey> incarnations;
     std::map<std::string, std::set<ShardIndex>> indexes;  // name → shards that have it
@@ -82,6 +91,7 @@ class Catalog {
   Logical& become_real(Logical& left_over);
   void end_resharding(ShardIndex shard, Logical& temporary, const Uuid& uuid, Logical& real, Ddls& out);
 
+  void refuse_taken(const std::string& ns, Timestamp ts) const;
   void create(ShardIndex shard, const Entry& entry, Ddls& out);
   void drop(ShardIndex shard, const Entry& entry, Ddls& out);
   void rename(ShardIndex shard, const Entry& entry, Ddls& out);
@@ -100,5 +110,9 @@ class Catalog {
   std::map<std::string, bson::Document, std::less<>> views_;
   bool changed_ = false;
 };
+
+// A view's definition with the target's name of what it is on. Throws Error(fix_config) if that is in another database
+// there.
+[[nodiscard]] bson::Document view_on_target(const NamespaceFilter& filter, const std::string& ns, const bson::Document& definition);
 
 }  // namespace mongotwin::oplog

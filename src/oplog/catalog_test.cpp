@@ -217,6 +217,48 @@ TEST(CatalogOfAReplicaSetTest, WhatIsMarkedAsMigratedIsAWriteLikeAnyOther) {
   EXPECT_TRUE(catalog.find(0, uuid(1))->take_migrated) << "cloneCollectionAsCapped marks its inserts";
 }
 
+TEST(CatalogOfAReplicaSetTest, RenameIntoTheFilterBringsTheCollectionInAsOfThen) {
+  Catalog catalog(NamespaceFilter({"d.*"}, {"d.tmp_*"}), false);
+  (void)catalog.apply(0, command(at(11), "d", uuid(1), R"({"create": "tmp_a"})"));
+  (void)catalog.apply(0, command(at(12), "d", uuid(2), R"({"create": "a"})"));
+  auto ddls = catalog.apply(0, entry(at(13), "c", "d.$cmd", uuid(1), R"({"renameCollection": "d.tmp_a", "to": "d.a", "stayTemp": false, "dropTarget": {"$uuid": "02020202-0202-0202-0202-020202020202"}})"));
+  ASSERT_EQ(text(ddls), "drop d.a; bring in d.a to d.a");
+  EXPECT_EQ(ddls[1].uuid, uuid(1));
+  EXPECT_EQ(ddls[1].at, at(13));
+  EXPECT_TRUE(catalog.find(0, uuid(1))->replicated);
+}
+
+class RenamedCatalogTest : public ::testing::Test {
+ protected:
+  Catalog catalog{NamespaceFilter({}, {}, {{"d.a", "e.b"}, {"f.*", "g.*"}})};
+  std::string tell(int id, const std::string& database, const std::string& o) { return text(catalog.apply(0, command(at(++now), database, uuid(id), o))); }
+  std::uint32_t now = 10;
+};
+
+TEST_F(RenamedCatalogTest, WhatIsPassedOnHasTheTargetsNames) {
+  EXPECT_EQ(tell(1, "d", R"({"create": "a"})"), "create e.b");
+  EXPECT_EQ(catalog.find(0, uuid(1))->ns, "e.b");
+  EXPECT_EQ(tell(1, "d", R"({"createIndexes": "a", "v": 2, "key": {"x": 1}, "name": "x_1"})"), "createIndexes e.b x_1");
+  EXPECT_EQ(tell(1, "d", R"({"renameCollection": "d.a", "to": "d.c"})"), "rename e.b to d.c");
+  EXPECT_EQ(tell(1, "d", R"({"renameCollection": "d.c", "to": "d.a"})"), "rename d.c to e.b");
+  Catalog again{NamespaceFilter({}, {}, {{"d.a", "e.b"}})};
+  again.load(catalog.to_document());
+  EXPECT_EQ(again.find(0, uuid(1))->ns, "e.b");
+  EXPECT_EQ(tell(1, "d", R"({"drop": "a"})"), "drop e.b");
+}
+
+TEST_F(RenamedCatalogTest, ViewFollowsWhatItIsOn) {
+  auto ddls = catalog.apply(0, entry(at(11), "i", "f.system.views", uuid(9), R"({"_id": "f.v", "viewOn": "x", "pipeline": []})"));
+  ASSERT_EQ(text(ddls), "create view g.v");
+  EXPECT_EQ(ddls[0].spec.view().string("viewOn"), "x");
+  EXPECT_THROW((void)catalog.apply(0, entry(at(12), "i", "d.system.views", uuid(9), R"({"_id": "d.v", "viewOn": "a", "pipeline": []})")), Error) << "its base goes to another database";
+}
+
+TEST_F(RenamedCatalogTest, TwoOfOneNameStop) {
+  (void)tell(1, "d", R"({"create": "a"})");
+  EXPECT_THROW((void)tell(2, "e", R"({"create": "b"})"), Error);
+}
+
 TEST_F(CatalogTest, RenameAcrossDatabasesIsACreateARenameAndADrop) {
   list(0, "d.c", 1);
   EXPECT_EQ(tell(0, "e", 2, R"({"create": "tmpAbCdE.renameCollection"})"), "create e.tmpAbCdE.renameCollection");

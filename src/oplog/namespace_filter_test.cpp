@@ -66,5 +66,27 @@ TEST(NamespaceFilterTest, TemporaryWhoseNameDoesNotTellGoesWithItsDatabase) {
   EXPECT_TRUE(filter.includes("d.tmp.agg_out.d6f44937-a589-424b-9f45-f222212030f7")) << "$out renames it to d.c";
 }
 
+TEST(NamespaceFilterTest, NamesOnTheTarget) {
+  NamespaceFilter filter({}, {}, {{"shop.a", "shop2.b"}, {"crm.*", "customers.*"}, {"crm.own", "shop.own"}});
+  EXPECT_EQ(filter.target("shop.a"), "shop2.b");
+  EXPECT_EQ(filter.target("shop.a.b"), "shop.a.b");
+  EXPECT_EQ(filter.target("crm.x.y"), "customers.x.y");
+  EXPECT_EQ(filter.target("crm.own"), "shop.own") << "the longer rule wins";
+  EXPECT_EQ(filter.target("crm.system.buckets.own"), "shop.system.buckets.own");
+  EXPECT_EQ(filter.target("shop.tmpX.convertToCapped.a"), "shop2.tmpX.convertToCapped.a");
+  EXPECT_EQ(NamespaceFilter().target("shop.a"), "shop.a");
+}
+
+TEST(NamespaceFilterTest, WhatIsOursOnTheTarget) {
+  NamespaceFilter filter({"shop.*", "crm.*"}, {"crm.no"}, {{"shop.a", "shop2.b"}, {"crm.*", "customers.*"}});
+  EXPECT_TRUE(filter.includes_target("shop2.b"));
+  EXPECT_TRUE(filter.includes_target("shop.b"));
+  EXPECT_TRUE(filter.includes_target("customers.x"));
+  EXPECT_FALSE(filter.includes_target("customers.no"));
+  EXPECT_FALSE(filter.includes_target("shop.a")) << "the source's goes elsewhere";
+  EXPECT_FALSE(filter.includes_target("crm.x"));
+  EXPECT_FALSE(filter.includes_target("shop2.c"));
+}
+
 }  // namespace
 }  // namespace mongotwin::oplog

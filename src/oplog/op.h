@@ -17,7 +17,7 @@ struct Collection {
   bool capped = false;
   bool simple_collation = true;
   bool take_migrated = false;   // real inserts are marked fromMigrate, see Catalog
-  // Capped, after the initial copy: inserts up to here are in the copy or were evicted before it; inserting one of
+  // Capped, after the initial copy or a restart: inserts up to here are on the target or were evicted; inserting one of
   // those again would put it behind newer documents.
   Timestamp copied_up_to{};
   [[nodiscard]] std::string database() const { return ns.substr(0, ns.find('.')); }
@@ -27,16 +27,19 @@ using CollectionRef = std::shared_ptr<const Collection>;
 
 enum class DdlKind {
   create, drop, rename, create_index, drop_index, coll_mod, create_view, drop_view, modify_view, shard_collection,
+  bring_in,  // renamed into the filter: its documents are not on the target yet
 };
 [[nodiscard]] const char* to_string(DdlKind kind);
 
 struct Ddl {
   DdlKind kind;
   std::string ns;
-  std::string to;            // rename
+  std::string to;            // rename; bring_in: the source's name
   bool drop_target = false;  // rename
   std::string index;         // drop_index: its name
   bson::Document spec;       // options, index specification, collMod fields, view definition, shard key
+  Uuid uuid{};               // bring_in: the source's collection, as of
+  Timestamp at{};
 };
 
 enum class OpKind { insert, update, remove, ddl };

@@ -134,6 +134,18 @@ std::map<std::string, Field> Field::fields(std::initializer_list<std::string_vie
   return out;
 }
 
+std::vector<std::pair<std::string, Field>> Field::entries(const std::string& allowed) const {
+  if (!node_.IsMap() || node_.size() == 0) refuse("must be a group of keys", allowed);
+  std::vector<std::pair<std::string, Field>> out;
+  for (const auto& pair : node_) {
+    auto name = pair.first.IsScalar() ? pair.first.Scalar() : "";
+    Field field(file_, pair.first.Mark().line + 1, key_ + "." + name, pair.second);
+    if (std::any_of(out.begin(), out.end(), [&](const auto& other) { return other.first == name; })) field.refuse("is there twice", "each key once");
+    out.emplace_back(name, std::move(field));
+  }
+  return out;
+}
+
 std::vector<Field> Field::elements(const std::string& allowed) const {
   if (!node_.IsSequence()) refuse("must be a list", allowed);
   if (node_.size() == 0) refuse("the list is empty", allowed + "; leave the key out for everything");

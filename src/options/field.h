@@ -31,6 +31,8 @@ class Field {
   [[nodiscard]] bool is_map() const { return node_.IsMap(); }
   // The fields of a map; unknown and repeated ones are refused, with the name that was probably meant.
   [[nodiscard]] std::map<std::string, Field> fields(std::initializer_list<std::string_view> known) const;
+  // The entries of a map whose keys are free, in their order; none twice.
+  [[nodiscard]] std::vector<std::pair<std::string, Field>> entries(const std::string& allowed) const;
   // The elements of a list that has at least one.
   [[nodiscard]] std::vector<Field> elements(const std::string& allowed) const;
   // A string that is not empty.

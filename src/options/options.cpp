@@ -23,7 +23,7 @@ const Field* find(const Fields& fields, const std::string& key) {
 }
 
 Fields top(const Field& document) {
-  return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "on_existing_target",
+  return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target",
                           "api", "lanes", "copiers", "memory_limit", "log"});
 }
 
@@ -105,6 +105,20 @@ NamespaceRules namespaces(const Fields& fields) {
   return rules;
 }
 
+void read_renames(NamespaceRules& rules, const Field& field) {
+  static const std::string kAllowed = "{\"db.collection\": \"db2.other\"} or {\"db.*\": \"db2.*\"}";
+  for (const auto& [from, value] : field.entries(kAllowed)) {
+    auto to = value.text(kAllowed);
+    for (const auto& name : {from, to})
+      if (auto wrong = wrong_with_renamed(name); !wrong.empty()) value.refuse(value.quoted(name) + ": " + wrong, kAllowed);
+    if (from.ends_with(".*") != to.ends_with(".*")) value.refuse("one is a whole database, the other a collection", kAllowed);
+    if (from == to) value.refuse("renames it to its own name", kAllowed);
+    for (const auto& [other, taken] : rules.rename)
+      if (taken == to) value.refuse(value.quoted(to) + " is the new name of " + other + " already", "each new name once");
+    rules.rename.emplace(from, to);
+  }
+}
+
 std::vector<std::string> host_names(const Field& list) {
   static const std::string kAllowed = "[name, name…] of hosts, without scheme and port";
   std::vector<std::string> out;
@@ -160,6 +174,7 @@ Options load(const std::string& path) {
   refuse_same_cluster(o, fields.at("target"));
   if (const auto* f = find(fields, "shard_credentials")) read_shard_credentials(o, *f);
   o.namespaces = namespaces(fields);
+  if (const auto* f = find(fields, "rename")) read_renames(o.namespaces, *f);
   if (const auto* f = find(fields, "on_existing_target"))
     o.on_existing_target = f->choice<OnExisting>({{"refuse", OnExisting::refuse}, {"drop", OnExisting::drop}});
   if (const auto* f = find(fields, "api")) o.api = api(*f);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct Credentials {
 // everything. All empty means every database. `exclude` wins over `include`; an empty `include` includes everything.
 struct NamespaceRules {
   std::vector<std::string> databases, include, exclude;
+  // "db.collection" or "db.*" of the source → the same of the target.
+  std::map<std::string, std::string, std::less<>> rename;
 };
 
 enum class OnExisting {

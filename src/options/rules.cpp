@@ -142,6 +142,14 @@ std::string wrong_with_pattern(const std::string& pattern) {
   return {};
 }
 
+std::string wrong_with_renamed(const std::string& ns) {
+  if (auto wrong = wrong_with_pattern(ns); !wrong.empty()) return wrong;
+  auto plain = ns.ends_with(".*") ? ns.substr(0, ns.size() - 2) : ns;
+  if (plain.find('*') != std::string::npos) return "a '*' may only stand for a whole collection name";
+  if (plain.find(".system.") != std::string::npos) return "a system collection keeps its name";
+  return {};
+}
+
 std::string wrong_with_link(const std::string& name) {
   bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; });
   if (name.empty() || name.size() > kLinkCharactersMax || !plain) return "is no plain name";

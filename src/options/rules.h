@@ -16,6 +16,8 @@ namespace mongotwin::options {
 
 [[nodiscard]] std::string wrong_with_database(const std::string& name);
 [[nodiscard]] std::string wrong_with_pattern(const std::string& pattern);
+// "db.collection" without any '*', or "db.*".
+[[nodiscard]] std::string wrong_with_renamed(const std::string& ns);
 [[nodiscard]] std::string wrong_with_link(const std::string& name);
 
 }  // namespace mongotwin::options

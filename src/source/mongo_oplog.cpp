@@ -78,6 +78,16 @@ StartPosition start_position(mongo::Client& client) {
   return p;
 }
 
+std::optional<Timestamp> inserted_at(mongo::Client& client, const oplog::Uuid& collection, const bson::Element& id, Timestamp from) {
+  bson::Builder find;
+  find.string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gt", from).close();
+  find.open_document("op").open_array("$in").string("0", "i").string("1", "d").close().close();
+  find.uuid("ui", collection.view()).value("o._id", id).close();
+  auto found = mongo::fetch_all(client, "local", find.int32("limit", 1).boolean("singleBatch", true).finish());
+  if (found.empty() || found.front().view().string("op") != "i") return {};
+  return found.front()["ts"].timestamp();
+}
+
 void nudge(mongo::Client& leader, mongo::Client& idle) {
   auto reply = leader.run("admin", bson::Builder().int32("ping", 1).finish());
   auto note = bson::Builder().int32("appendOplogNote", 1).open_document("data").string("mongotwin", "nudge").close().finish();

@@ -40,6 +40,9 @@ struct StartPosition {
 };
 [[nodiscard]] StartPosition start_position(mongo::Client& client);
 
+// When a document of a capped collection was inserted, if that was after `from` and it was not there then.
+[[nodiscard]] std::optional<oplog::Timestamp> inserted_at(mongo::Client& client, const oplog::Uuid& collection, const bson::Element& id, oplog::Timestamp from);
+
 // Moves the clock of an idle shard past `leader`'s by a note in its oplog, so that its watermark can follow.
 void nudge(mongo::Client& leader, mongo::Client& idle);
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional
 
 from bson import Int64
 from bson.codec_options import CodecOptions
@@ -15,7 +15,7 @@ from .elements import Element, elements, fields, id_value
 from .result import Result
 
 INTERNAL_DATABASES = frozenset({"admin", "config", "local", "mongotwin"})
-_BUCKETS = "system.buckets."
+BUCKETS = "system.buckets."
 _RAW: CodecOptions = CodecOptions(document_class=RawBSONDocument)
 
 
@@ -52,7 +52,12 @@ class Collection:
 
     @property
     def is_buckets(self) -> bool:
-        return self.name.startswith(_BUCKETS)
+        return self.name.startswith(BUCKETS)
+
+    def rename_base(self, target: Callable[[str], str]) -> None:
+        """A view: what it is on, by its name in the target."""
+        base = target(f"{self.database}.{id_value(self.options['viewOn'])}").partition(".")[2].encode()
+        self.options["viewOn"] = Element("viewOn", 0x02, (len(base) + 1).to_bytes(4, "little") + base + b"\0")
 
     @property
     def clustered(self) -> bool:
@@ -69,7 +74,7 @@ def show_document(raw: bytes) -> str:
 
 def logical_ns(ns: str) -> str:
     """The name that a user knows: a time series' buckets go by the name of the series."""
-    return ns.replace("." + _BUCKETS, ".", 1)
+    return ns.replace("." + BUCKETS, ".", 1)
 
 
 def read_raw(client: MongoClient, database: str, command: str, argument: Any, **options: Any) -> Iterator[bytes]:
@@ -108,7 +113,7 @@ def _sharded_collections(client: MongoClient) -> dict[str, Sharding]:
 
 def _is_internal(name: str) -> bool:
     """system.views is compared through the views it makes; what else begins so is the server's own, but for buckets and js."""
-    return name.startswith("system.") and not name.startswith(_BUCKETS) and name != "system.js"
+    return name.startswith("system.") and not name.startswith(BUCKETS) and name != "system.js"
 
 
 def read_catalog(client: MongoClient, wanted: Any) -> dict[str, Collection]:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Callable, Optional, Sequence
+from typing import Callable, Mapping, Optional, Sequence
 
 from pymongo import MongoClient
 
-from .catalog import Collection, compare_indexes, compare_options, compare_sharding, read_catalog, read_indexes
+from .catalog import BUCKETS, Collection, compare_indexes, compare_options, compare_sharding, logical_ns, read_catalog, read_indexes
 from .documents import compare_documents
 from .result import Result
 
@@ -19,11 +19,13 @@ _THREADS = 3
 
 @dataclass(frozen=True)
 class Selection:
-    """Which namespaces are compared: whole databases, or patterns as in mongotwin's `namespaces`."""
+    """Which namespaces are compared, by the source's names: whole databases, or patterns as in mongotwin's `namespaces`;
+    and what they are called in the target, as in its `rename`."""
 
     databases: Optional[Sequence[str]] = None
     include: Optional[Sequence[str]] = None
     exclude: Sequence[str] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
 
     def wants(self, ns: str) -> bool:
         if self.databases is not None and ns.partition(".")[0] not in self.databases:
@@ -31,6 +33,22 @@ class Selection:
         if self.include is not None and not any(fnmatchcase(ns, pattern) for pattern in self.include):
             return False
         return not any(fnmatchcase(ns, pattern) for pattern in self.exclude)
+
+
+    def target(self, ns: str) -> str:
+        database, _, name = ns.partition(".")
+        if name.startswith(BUCKETS):
+            return self.target(logical_ns(ns)).replace(".", f".{BUCKETS}", 1)
+        if ns in self.rename:
+            return self.rename[ns]
+        return f"{self.rename.get(f'{database}.*', f'{database}.*')[:-1]}{name}"
+
+    def wants_in_target(self, ns: str) -> bool:
+        if not self.rename:
+            return self.wants(ns)
+        name = ns.partition(".")[2]
+        sources = {ns, *(old[:-1] + name if old.endswith(".*") else old for old in self.rename)}
+        return any(self.target(one) == ns and self.wants(one) for one in sources)
 
 
 def compare_clusters(
@@ -44,7 +62,11 @@ def compare_clusters(
     """Compares everything that `selection` wants. With `sharding`, shard keys must agree too. `progress(ns)` is called,
     from several threads, when a namespace is done."""
     result = Result()
-    ours, theirs = (read_catalog(client, selection.wants) for client in (source, target))
+    ours = {selection.target(ns): found for ns, found in read_catalog(source, selection.wants).items()}
+    theirs = read_catalog(target, selection.wants_in_target)
+    for view in ours.values():
+        if view.type == "view":
+            view.rename_base(selection.target)
     _report_alone(result, ours, theirs)
 
     def compare(ns: str) -> None:
@@ -82,4 +104,4 @@ def _compare_namespace(
     read_indexes(target, theirs)
     compare_indexes(result, ours, theirs, sharding)
     result.count(indexes=len(ours.indexes))
-    compare_documents(result, source, target, ours)
+    compare_documents(result, source, target, ours, theirs)

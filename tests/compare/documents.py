@@ -23,6 +23,7 @@ WAITING_BYTES_MAX = 256 << 20
 _BATCH_DOCUMENTS = 2000
 _BY_ID = {"sort": [("_id", 1)], "hint": [("_id", 1)]}
 _Key = tuple[int, bytes]
+_Sides = tuple[tuple[MongoClient, Collection], tuple[MongoClient, Collection]]
 
 
 class _Waiting:
@@ -47,25 +48,27 @@ class _Waiting:
         return True
 
 
-def compare_documents(result: Result, source: MongoClient, target: MongoClient, collection: Collection) -> None:
-    same_order = not collection.capped or _compare_natural_order(source, target, collection)
+def compare_documents(result: Result, source: MongoClient, target: MongoClient, ours: Collection, theirs: Collection) -> None:
+    """Both by the names that they have on their side."""
+    sides = ((source, ours), (target, theirs))
+    same_order = not ours.capped or _compare_natural_order(sides)
     before = result.differences_total
-    count = _compare_by_id(result, source, target, collection)
+    count = _compare_by_id(result, ours.ns, sides)
     if not same_order and result.differences_total == before:
-        result.add(collection.ns, "the same documents stand in another natural order")
+        result.add(ours.ns, "the same documents stand in another natural order")
     result.count(documents=count)
 
 
-def _compare_natural_order(source: MongoClient, target: MongoClient, collection: Collection) -> bool:
-    streams = (_stream(client, collection, natural=True) for client in (source, target))
+def _compare_natural_order(sides: _Sides) -> bool:
+    streams = (_stream(client, collection, natural=True) for client, collection in sides)
     return all(ours == theirs for ours, theirs in zip_longest(*streams))
 
 
-def _compare_by_id(result: Result, source: MongoClient, target: MongoClient, collection: Collection) -> int:
+def _compare_by_id(result: Result, ns: str, sides: _Sides) -> int:
     waiting_source, waiting_target = _Waiting(), _Waiting()
     count = 0
     # A clustered collection's natural order is that of its _ids, and 5.0 has no other way through one.
-    ours_and_theirs = (_stream(client, collection, natural=collection.clustered) for client in (source, target))
+    ours_and_theirs = (_stream(client, collection, natural=collection.clustered) for client, collection in sides)
     for ours, theirs in zip_longest(*ours_and_theirs):
         count += ours is not None
         if ours == theirs:
@@ -73,9 +76,9 @@ def _compare_by_id(result: Result, source: MongoClient, target: MongoClient, col
         _meet(ours, waiting_source, waiting_target)
         _meet(theirs, waiting_target, waiting_source)
         if waiting_source.bytes + waiting_target.bytes > WAITING_BYTES_MAX:
-            result.add(collection.ns, f"more than {WAITING_BYTES_MAX >> 20} MB of documents differ; gave up after {count} documents")
+            result.add(ns, f"more than {WAITING_BYTES_MAX >> 20} MB of documents differ; gave up after {count} documents")
             break
-    _report(result, collection.ns, waiting_source, waiting_target)
+    _report(result, ns, waiting_source, waiting_target)
     return count
 
 

@@ -50,10 +50,11 @@ def _shared(make, sharded=False):
     return shared
 
 
-# With test commands a server can be told where to stop and wait: see failpoint.py.
-_TESTABLE = {"enableTestCommands": "1"}
+# With test commands a server can be told where to stop and wait: see failpoint.py. What may expire does so at once.
+_IMPATIENT = {"ttlMonitorSleepSecs": "1"}
+_TESTABLE = {"enableTestCommands": "1", **_IMPATIENT}
 source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base, set_parameters=_TESTABLE))
-target_set = _shared(lambda base: ReplicaSet(name="target", base_dir=base))
+target_set = _shared(lambda base: ReplicaSet(name="target", base_dir=base, set_parameters=_IMPATIENT))
 source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2), sharded=True)
 target_sharded = _shared(lambda base: ShardedCluster(name="target", base_dir=base / "target", shards=3), sharded=True)
 secured_source_set = _shared(lambda base: ReplicaSet(name="secured", base_dir=base, auth=Auth("admin", "p@ss:w/rd%1")))
