@@ -16,7 +16,7 @@ from random import Random
 from typing import Callable, Iterable, Optional
 
 from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, WriteError
 
 from .ddl import Definitions
 from .load import Size
@@ -35,6 +35,9 @@ _TRANSIENT = frozenset(
     SnapshotUnavailable IndexBuildAborted BackgroundOperationInProgressForNamespace
     ConflictingOperationInProgress FailedToSatisfyReadPreference""".split()
 )
+
+# The same of a write error, which has a code and no name: not primary, stepping down, shutting down.
+_TRANSIENT_WRITE_ERRORS = frozenset({91, 189, 10107, 11600, 11602, 13435})
 
 
 class Pace:
@@ -191,4 +194,5 @@ class Writer:
 
 def is_transient(error: OperationFailure) -> bool:
     labelled = error.has_error_label("TransientTransactionError") or error.has_error_label("RetryableWriteError")
-    return labelled or (error.details or {}).get("codeName") in _TRANSIENT
+    named = (error.details or {}).get("codeName") in _TRANSIENT
+    return labelled or named or (isinstance(error, WriteError) and error.code in _TRANSIENT_WRITE_ERRORS)
