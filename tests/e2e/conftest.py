@@ -36,14 +36,21 @@ def base_dir(tmp_path_factory):
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def needs_shards():
+    """Skips what uses it where there are no sharded clusters of the mongod in use."""
+    problem = sharding_problem()
+    if problem:
+        pytest.skip(problem)
+
+
 def _shared(make, sharded=False):
     """A fixture that starts a cluster when the first test asks for it and stops it after the last one."""
 
     @pytest.fixture(scope="session")
-    def shared(base_dir):
-        problem = sharding_problem() if sharded else None
-        if problem:
-            pytest.skip(problem)
+    def shared(request, base_dir):
+        if sharded:
+            request.getfixturevalue("needs_shards")
         with make(base_dir) as running:
             yield running
 

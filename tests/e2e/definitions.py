@@ -14,6 +14,7 @@ from .happenings import Happenings
 
 DEFINITIONS = Happenings()
 happening = DEFINITIONS.happening
+_SINCE = {"clusteredIndex": (5, 3), "changeStreamPreAndPostImages": (6, 0)}  # options by the version that brought them
 
 TIMES = 12  # how often the quick ones are repeated
 
@@ -64,7 +65,10 @@ def create_with_every_option(db: Database) -> Iterator[None]:
                 "storageEngine": {"wiredTiger": {"configString": "block_compressor=none"}},
             },
         }
+        version = tuple(db.client.server_info()["versionArray"])
         for name, of_it in options.items():
+            if any(version < _SINCE.get(option, ()) for option in of_it):
+                continue
             db.command(SON([("create", f"{prefix}_{name}"), *of_it.items()]))
             if "timeseries" not in of_it:
                 fill(db, f"{prefix}_{name}")
@@ -87,8 +91,8 @@ def drop_and_recreate_at_once(db: Database) -> Iterator[None]:
             db.create_collection("again", capped=True, size=4096)
         elif time % 3 == 1:
             db["again"].create_index("n", unique=True, name="n")
-        db["again"].insert_many([{"_id": n, "n": n, "time": time} for n in range(time + 1)])
-        db["again"].update_one({"_id": 0}, {"$set": {"m": time}})
+        db["again"].insert_many([{"_id": n, "n": n, "time": time, "m": -1} for n in range(time + 1)])
+        db["again"].update_one({"_id": 0}, {"$set": {"m": time}})  # no larger: 5.0 allows no more in a capped one
 
 
 @happening()
@@ -188,7 +192,7 @@ def clone_as_capped(db: Database) -> Iterator[None]:
     db["original"].delete_many({"n": {"$lt": 100}})
 
 
-@happening(held=True)
+@happening(held=True, since=(6, 0))
 def change_every_option(db: Database) -> Iterator[None]:
     """collMod of everything that it takes."""
     fill(db, "options")
@@ -292,7 +296,7 @@ def drop_indexes_by_name_key_and_all(db: Database) -> Iterator[None]:
         db["and_again"].insert_one({"n": 100 + time})
 
 
-@happening()
+@happening(since=(6, 0))
 def make_an_index_unique(db: Database) -> Iterator[None]:
     """prepareUnique, the duplicates removed, unique."""
     for name in ("in_steps", "prepared", "given_up"):

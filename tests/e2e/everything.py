@@ -14,7 +14,7 @@ def happen_during_the_copy(pair: Pair, happenings: Happenings, copied: str) -> N
     """`copied`: "before" or "after" everything happened; a gate in the copy's way sees to it."""
     gate = f"{'z' if copied == 'before' else 'a'}_gate"
     pair.source_client[gate]["gate"].insert_one({"_id": 1})
-    begun = [happening.begin(pair.source_client, "copied") for happening in happenings]
+    begun = [happening.begin(pair.source_client, "copied") for happening in happenings if happening.fits(pair.source_client)]
     twin = pair.twin(copiers=1)
     with failpoint(pair.source_client, "waitInFindBeforeMakingBatch", nss=f"{gate}.gate") as closed:
         twin.start()
@@ -29,7 +29,7 @@ def happen_during_the_copy(pair: Pair, happenings: Happenings, copied: str) -> N
 def happen_across_kills(pair: Pair, happenings: Happenings, seed: int = 1) -> None:
     """kill -9 in the middle of each happening, after a few of its operations have been applied."""
     rng = Random(seed)
-    begun = [happening.begin(pair.source_client, "killed") for happening in happenings]
+    begun = [happening.begin(pair.source_client, "killed") for happening in happenings if happening.fits(pair.source_client)]
     twin = pair.twin().start()
     for running in begun:
         twin.wait_for_state("replicating")

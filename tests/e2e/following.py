@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from compare import Result
 
 from .happenings import Happening
@@ -47,6 +48,8 @@ class Following:
         self.twin.wait_for_state("replicating")
 
     def happens(self, happening: Happening) -> None:
+        if not happening.fits(self.pair.source_client):
+            pytest.skip(f"needs MongoDB {'.'.join(map(str, happening.since))}")
         running = happening.begin(self.pair.source_client, "live")
         self.twin.wait_caught_up(self.pair.source_client)
         running.happen()

@@ -22,6 +22,10 @@ class Happening:
     name: str
     steps: Steps
     held: bool  # it touches expiry, which the target gets only in the end
+    since: tuple[int, ...]  # the version of the server that it needs
+
+    def fits(self, client: MongoClient) -> bool:
+        return tuple(client.server_info()["versionArray"]) >= self.since
 
     def begin(self, client: MongoClient, prefix: str) -> "Running":
         return Running(self, client[f"{prefix}_{self.name}"[:60]])
@@ -44,9 +48,9 @@ class Running:
 class Happenings(list):
     """In the order in which they are written; `happening` adds one."""
 
-    def happening(self, held: bool = False) -> Callable[[Steps], Steps]:
+    def happening(self, held: bool = False, since: tuple[int, ...] = ()) -> Callable[[Steps], Steps]:
         def add(steps: Steps) -> Steps:
-            self.append(Happening(steps.__name__, steps, held))
+            self.append(Happening(steps.__name__, steps, held, since))
             return steps
 
         return add

@@ -11,7 +11,7 @@ from e2e.hot import HotDocuments
 
 
 @pytest.fixture(scope="module")
-def growing_source(base_dir):
+def growing_source(base_dir, needs_shards):
     with ShardedCluster(name="growing", base_dir=base_dir / "growing", shards=2) as cluster:
         yield cluster
 
