@@ -75,11 +75,18 @@ Checkpoint Checkpoint::parse(bson::View d) {
     c.awaited.push_back({static_cast<oplog::ShardIndex>(e.fields().integer("shard").value_or(0)), bytes});
   }
   c.failure = d.string("failure").value_or("");
+  if (d["users"]) c.users = strings(d.fields("users"));
   c.catalog = bson::Document::copy_of(d.fields("catalog"));
   c.held = bson::Document::copy_of(d.fields("held"));
   c.created = strings(d.fields("created"));
   c.emptied = strings(d.fields("emptied"));
   return c;
+}
+
+bson::Document Checkpoint::fields_of_users(const std::vector<std::string>& users) {
+  bson::Builder b;
+  append_strings(b, "users", users);
+  return b.finish();
 }
 
 void Checkpoint::add_shard(const std::string& name, const std::string& host, oplog::Timestamp start) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,14 +32,16 @@ struct Checkpoint {
   std::vector<oplog::Assembler::AwaitedCommit> awaited;
   bson::Document catalog, held;
   std::string failure;                    // why an earlier run stopped for good; stays until the link is made anew
+  std::optional<std::vector<std::string>> users;  // and roles that came from the source; none: never begun
   std::vector<std::string> created;       // by mongotwin on the target: an interrupted copy drops them
   std::vector<std::string> emptied;       // sharded beforehand by the user: an interrupted copy empties them
 
+  [[nodiscard]] static bson::Document fields_of_users(const std::vector<std::string>& users);
   // The source got a shard, or lost one whose entries are all applied.
   void add_shard(const std::string& name, const std::string& host, oplog::Timestamp start);
   void remove_shard(oplog::ShardIndex shard);
   [[nodiscard]] static Checkpoint parse(bson::View document);
-  [[nodiscard]] bson::Document to_fields() const;
+  [[nodiscard]] bson::Document to_fields() const;  // all but failure and users, which are saved on their own
 };
 
 // Saves cuts in order. Thread-safe; everything handed in must outlive it.

@@ -10,6 +10,7 @@
 
 #include "apply/layout.h"
 #include "control/rights.h"
+#include "copy/user_copy.h"
 #include "mongo/cursor.h"
 #include "source/mongo_oplog.h"
 
@@ -139,6 +140,15 @@ void check_target(Pair& pair, const options::Options& options, const Namespaces&
                 "drop what is there, exclude it, or set on_existing_target: drop to have it replaced");
 }
 
+// Without a mark in the checkpoint nothing of them was copied yet.
+void check_users(Pair& pair, const options::Options& options) {
+  check_rights_on_users(*pair.source, *pair.target);
+  pair.lines.emplace_back("users and roles are copied too");
+  if (options.on_existing_target == options::OnExisting::drop || (pair.checkpoint && pair.checkpoint->users)) return;
+  if (auto other = copy::UserCopy(pair.source->router(), pair.target->router(), options.copy_users->exclude).differing(); !other.empty())
+    throw Error(Remedy::fix_config, fmt::format("target: not what it is on the source: {}", some_of(other)), "exclude what each cluster has of its own (copy_users: {exclude: [admin.root]}), drop it there, or set on_existing_target: drop to have it replaced");
+}
+
 }  // namespace
 
 Pair preflight(const options::Options& options) {
@@ -167,6 +177,7 @@ Pair preflight(const options::Options& options) {
     } else {
       check_target(pair, options, source, target);
     }
+    if (options.copy_users) check_users(pair, options);
   } catch (const mongo::CommandError& e) {
     throw Error(Remedy::fix_config, e.what(), e.hint());
   }

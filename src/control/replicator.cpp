@@ -15,7 +15,7 @@ using checkpoint::Phase;
 using status::State;
 
 namespace {
-constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000};
+constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000}, kUsersEvery{2'000};
 }
 
 std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board) { return std::make_unique<Replicator>(options, board); }
@@ -275,6 +275,7 @@ void Replicator::follow(std::stop_token stop) {
   if (stop.stop_requested()) return;
   retrying(stop, [&] { layout_->refresh(); });
   open_pipeline(exact_after, stop);
+  if (options_.copy_users) follow_users(stop);
   bool caught_up = false;
   while (!stop.stop_requested() && !finish_requested_) {
     {
@@ -292,6 +293,29 @@ void Replicator::follow(std::stop_token stop) {
     else drive_signal_.wait(stop, kLookEvery);
   }
   if (!stop.stop_requested()) finish_link(stop);
+}
+
+void Replicator::follow_users(std::stop_token stop) {
+  users_ = std::make_unique<copy::UserCopy>(pair_->source->router(), pair_->target->router(), options_.copy_users->exclude, saved_.users.value_or(std::vector<std::string>()),
+                                            [this](const auto& copied) { store_->save(checkpoint::Checkpoint::fields_of_users(copied)); });
+  retrying(stop, [&] { users_->sync(); });
+  users_worker_ = std::make_unique<Worker>("users", users_signal_, kUsersEvery, [this](std::stop_token) { return users_step(); }, [this](std::exception_ptr e) { fail(e); });
+}
+
+Step Replicator::users_step() {
+  bool paused = [&] {
+    Lock lock(m_);
+    return paused_;
+  }();
+  if (paused) return Step::idle;
+  try {
+    users_->sync();
+    waits_.report("users", {});
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::retry) throw;
+    waits_.report("users", e.what());
+  }
+  return Step::idle;
 }
 
 void Replicator::open_pipeline(Positions exact_after, std::stop_token stop) {
@@ -424,6 +448,10 @@ void Replicator::finish_link(std::stop_token stop) {
     }
     drive_signal_.wait(stop, kLookEvery);
   }
+  users_worker_.reset();
+  waits_.report("users", {});
+  if (users_) retrying(stop, [&] { users_->sync(copy::UserCopy::Upto::now); });
+  if (stop.stop_requested()) return;
   retrying(stop, [&] { pipeline->save_phase(Phase::finishing); });
   restore(stop);
 }

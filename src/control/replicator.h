@@ -13,6 +13,7 @@
 #include "control/pipeline.h"
 #include "control/preflight.h"
 #include "copy/initial_copy.h"
+#include "copy/user_copy.h"
 
 namespace mongotwin::control {
 
@@ -33,6 +34,8 @@ class Replicator final : public cli::Engine {
   void copy(std::stop_token stop);
   void follow(std::stop_token stop);
   void find_capped_positions();
+  void follow_users(std::stop_token stop);
+  [[nodiscard]] Step users_step();
   void finish_link(std::stop_token stop);
   void restore(std::stop_token stop);
   void remember_failure(std::exception_ptr error);
@@ -80,6 +83,9 @@ class Replicator final : public cli::Engine {
   std::optional<Pipeline::Observed> last_observed_ GUARDED_BY(m_);
   Pipeline::Observed before_ GUARDED_BY(m_);  // counters of the pipelines before this one
   std::atomic<bool> finish_requested_{false};
+  std::unique_ptr<copy::UserCopy> users_;
+  Signal users_signal_;
+  std::unique_ptr<Worker> users_worker_;  // drive makes and ends it
   std::deque<std::pair<Clock::Steady, std::uint64_t>> samples_;  // of operations applied; run() only
 };
 

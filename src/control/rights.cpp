@@ -47,12 +47,12 @@ constexpr const char* kShardingRoles = "restore, readWriteAnyDatabase, clusterMo
 
 }  // namespace
 
-bool allows(bson::View privileges, const std::string& database, const std::string& action) {
+bool allows(bson::View privileges, const std::string& database, const std::string& action, const std::string& collection) {
   for (const auto& e : privileges) {
     auto resource = e.fields().fields("resource");
     bool fits = resource["anyResource"].truthy();
     if (database.empty()) fits |= resource["cluster"].truthy();
-    else if (auto db = resource.string("db")) fits |= (db->empty() || *db == database) && resource.string("collection") == "";
+    else if (auto db = resource.string("db")) fits |= (db->empty() || *db == database) && resource.string("collection") == collection;
     if (!fits) continue;
     for (const auto& a : e.fields().fields("actions"))
       if (a.string() == action || a.string() == "anyAction") return true;
@@ -69,6 +69,21 @@ void check_rights(mongo::Cluster& source, mongo::Cluster& target) {
     if (source.shards().size() > 1) demand(client, "", {"appendOplogNote"}, kSourceRoles);
   }
   demand_on_all(target.router().acquire(), {"mongotwin"}, {"find", "insert", "update", "remove", "createCollection"}, kTargetRoles);
+}
+
+void check_rights_on_users(mongo::Cluster& source, mongo::Cluster& target) {
+  auto demand_there = [](mongo::Client client, const Actions& actions, const char* role) {
+    auto user = user_of(client);
+    for (const auto* collection : {"system.users", "system.roles"})
+      for (const auto* action : actions) {
+        if (user.name.empty() || allows(user.privileges, "admin", action, collection)) continue;
+        throw Error(Remedy::fix_config, fmt::format("{}: the user {} lacks the right \"{}\" on admin.{}, which copy_users needs", client.label(), user.name, action, collection),
+                    fmt::format("grant the role {} (docs/rights.md), or leave copy_users out", role));
+      }
+  };
+  demand_there(source.router().acquire(), {"find"}, "backup");
+  demand_there(target.router().acquire(), {"find"}, "backup");
+  demand_on_all(target.router().acquire(), {"admin"}, {"createRole", "grantRole", "revokeRole", "dropRole", "dropUser"}, "restore");
 }
 
 void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target) {

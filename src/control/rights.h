@@ -13,8 +13,11 @@ void check_rights(mongo::Cluster& source, mongo::Cluster& target);
 // The rights on the databases that are to be replicated.
 void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target);
 
-// Whether connectionStatus' authenticatedUserPrivileges allow `action` on `database` (all of its collections), or on
-// the cluster where `database` is empty. Pure.
-[[nodiscard]] bool allows(bson::View privileges, const std::string& database, const std::string& action);
+// What copy_users needs: users are read and written in their collection.
+void check_rights_on_users(mongo::Cluster& source, mongo::Cluster& target);
+
+// Whether connectionStatus' authenticatedUserPrivileges allow `action` on `database` (all of its normal collections, or
+// the system collection that is given), or on the cluster where `database` is empty. Pure.
+[[nodiscard]] bool allows(bson::View privileges, const std::string& database, const std::string& action, const std::string& collection = {});
 
 }  // namespace mongotwin::control

@@ -7,9 +7,9 @@ namespace mongotwin::control {
 namespace {
 
 // As connectionStatus gives them.
-bool allowed(const char* privileges, const std::string& database, const std::string& action) {
+bool allowed(const char* privileges, const std::string& database, const std::string& action, const std::string& collection = {}) {
   auto document = bson::Document::from_json(std::string("{\"p\": [") + privileges + "]}");
-  return allows(document.view().fields("p"), database, action);
+  return allows(document.view().fields("p"), database, action, collection);
 }
 
 TEST(RightsTest, RightOnAllDatabasesHoldsForEach) {
@@ -28,6 +28,9 @@ TEST(RightsTest, RightOnOneDatabaseHoldsThereOnly) {
 TEST(RightsTest, RightOnOneCollectionIsNotEnough) {
   EXPECT_FALSE(allowed(R"({"resource": {"db": "shop", "collection": "orders"}, "actions": ["find"]})", "shop", "find"));
   EXPECT_FALSE(allowed(R"({"resource": {"db": "", "collection": "system.js"}, "actions": ["find"]})", "shop", "find"));
+  EXPECT_TRUE(allowed(R"({"resource": {"db": "admin", "collection": "system.users"}, "actions": ["find"]})", "admin", "find", "system.users"));
+  EXPECT_FALSE(allowed(R"({"resource": {"db": "", "collection": ""}, "actions": ["find"]})", "admin", "find", "system.users"));
+  EXPECT_FALSE(allowed(R"({"resource": {"db": "admin", "collection": "system.roles"}, "actions": ["find"]})", "admin", "find", "system.users"));
   EXPECT_FALSE(allowed(R"({"resource": {"system_buckets": ""}, "actions": ["find"]})", "shop", "find"));
 }
 

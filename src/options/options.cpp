@@ -23,7 +23,7 @@ const Field* find(const Fields& fields, const std::string& key) {
 }
 
 Fields top(const Field& document) {
-  return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target",
+  return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target", "copy_users",
                           "api", "lanes", "copiers", "memory_limit", "log"});
 }
 
@@ -119,6 +119,20 @@ void read_renames(NamespaceRules& rules, const Field& field) {
   }
 }
 
+std::optional<UserRules> user_rules(const Field& field) {
+  if (!field.is_map()) return field.choice<bool>({{"true", true}, {"false", false}, {"{exclude: [\"db.name\"]}", true}}) ? std::optional(UserRules()) : std::nullopt;
+  static const std::string kAllowed = "[\"db.name\"] of users and roles, '*' for any characters";
+  UserRules out;
+  auto fields = field.fields({"exclude"});
+  if (const auto* list = find(fields, "exclude"))
+    for (const auto& element : list->elements(kAllowed)) {
+      auto name = element.text(kAllowed);
+      if (name.find('.') == std::string::npos && name != "*") element.refuse(element.quoted(name) + " has no dot", kAllowed);
+      out.exclude.push_back(std::move(name));
+    }
+  return out;
+}
+
 std::vector<std::string> host_names(const Field& list) {
   static const std::string kAllowed = "[name, name…] of hosts, without scheme and port";
   std::vector<std::string> out;
@@ -177,6 +191,7 @@ Options load(const std::string& path) {
   if (const auto* f = find(fields, "rename")) read_renames(o.namespaces, *f);
   if (const auto* f = find(fields, "on_existing_target"))
     o.on_existing_target = f->choice<OnExisting>({{"refuse", OnExisting::refuse}, {"drop", OnExisting::drop}});
+  if (const auto* f = find(fields, "copy_users")) o.copy_users = user_rules(*f);
   if (const auto* f = find(fields, "api")) o.api = api(*f);
   if (const auto* f = find(fields, "lanes")) o.lanes = f->whole_number(1, 64);
   if (const auto* f = find(fields, "copiers")) o.copiers = f->whole_number(1, 64);

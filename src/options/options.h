@@ -32,6 +32,11 @@ enum class OnExisting {
   drop,    // it is dropped before the copy
 };
 
+// Users and roles of the cluster.
+struct UserRules {
+  std::vector<std::string> exclude;  // "db.name", '*' stands for any characters
+};
+
 struct Api {
   std::string host = "127.0.0.1";
   int port = 8470;                 // 0: any free one
@@ -49,6 +54,7 @@ struct Options {
   std::optional<Credentials> source_shard_credentials, target_shard_credentials;
   NamespaceRules namespaces;
   OnExisting on_existing_target = OnExisting::refuse;
+  std::optional<UserRules> copy_users;
   Api api;
   int lanes = 8;    // parallel writers of the continuous phase, 1 to 64
   int copiers = 4;  // parallel copiers of the initial copy, 1 to 64

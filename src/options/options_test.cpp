@@ -72,7 +72,7 @@ TEST_F(OptionsTest, every_key_is_read) {
   auto o = loaded(std::string(kPair) +
                   "link: dc1-dc2\n"
                   "namespaces: {include: [\"shop.*\", shop2.orders, \"*.log_*\"], exclude: [\"shop.tmp_*\"]}\n"
-                  "on_existing_target: drop\n"
+                  "on_existing_target: drop\ncopy_users: {exclude: [admin.root, \"*.tmp_*\"]}\n"
                   "api: {listen: \"[::1]:0\", names: [twin.internal]}\n"
                   "lanes: 16\ncopiers: 1\nmemory_limit: 512MB\n"
                   "log: {level: debug, file: twin.log}\n"
@@ -81,6 +81,8 @@ TEST_F(OptionsTest, every_key_is_read) {
   EXPECT_EQ(o.namespaces.include, (std::vector<std::string>{"shop.*", "shop2.orders", "*.log_*"}));
   EXPECT_EQ(o.namespaces.exclude, (std::vector<std::string>{"shop.tmp_*"}));
   EXPECT_EQ(o.on_existing_target, OnExisting::drop);
+  ASSERT_TRUE(o.copy_users);
+  EXPECT_EQ(o.copy_users->exclude, (std::vector<std::string>{"admin.root", "*.tmp_*"}));
   EXPECT_EQ(o.api.host, "::1");
   EXPECT_EQ(o.api.port, 0);
   EXPECT_EQ(o.api.names, std::vector<std::string>{"twin.internal"});
