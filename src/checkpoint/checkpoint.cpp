@@ -78,6 +78,7 @@ Checkpoint Checkpoint::parse(bson::View d) {
   if (d["users"]) c.users = strings(d.fields("users"));
   c.catalog = bson::Document::copy_of(d.fields("catalog"));
   c.held = bson::Document::copy_of(d.fields("held"));
+  c.copy_planned = d["copy_planned"].truthy();
   c.created = strings(d.fields("created"));
   c.emptied = strings(d.fields("emptied"));
   return c;
@@ -124,6 +125,7 @@ bson::Document Checkpoint::to_fields() const {
   append_timestamps(b, "listed_up_to", listed_up_to);
   append_awaited(b, awaited);
   b.document("catalog", catalog).document("held", held);
+  b.boolean("copy_planned", copy_planned);
   append_strings(b, "created", created);
   append_strings(b, "emptied", emptied);
   return b.finish();
@@ -153,6 +155,7 @@ void Checkpointer::save() {
   Lock state(state_m_);
   for (std::size_t s = 0; s < checkpointed_.size(); ++s) TWIN_INVARIANT(checkpointed_[s] <= pending_->positions[s]);
   checkpointed_ = pending_->positions;
+  resume_ = pending_->resume;
   pending_.reset();
 }
 

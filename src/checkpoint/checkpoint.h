@@ -14,7 +14,7 @@
 namespace mongotwin::checkpoint {
 
 enum class Phase {
-  copying,      // an interrupted copy starts again from zero
+  copying,      // an interrupted copy goes on with the ranges that are left
   catching_up,  // copied, not yet consistent
   replicating,
   finishing,    // drained for good; what was held back is being restored
@@ -33,6 +33,7 @@ struct Checkpoint {
   bson::Document catalog, held;
   std::string failure;                    // why an earlier run stopped for good; stays until the link is made anew
   std::optional<std::vector<std::string>> users;  // and roles that came from the source; none: never begun
+  bool copy_planned = false;              // copying: copy::CopyPlan says what is left to do
   std::vector<std::string> created;       // by mongotwin on the target: an interrupted copy drops them
   std::vector<std::string> emptied;       // sharded beforehand by the user: an interrupted copy empties them
 
@@ -61,6 +62,11 @@ class Checkpointer {
     Lock lock(state_m_);
     return checkpointed_;
   }
+  // Where a next run would begin to read; empty before the first save.
+  [[nodiscard]] std::vector<oplog::Timestamp> resume() const {
+    Lock lock(state_m_);
+    return resume_;
+  }
 
  private:
   CheckpointStore& store_;
@@ -70,7 +76,7 @@ class Checkpointer {
   std::optional<plan::Cut> pending_ GUARDED_BY(save_m_);
   bson::Document held_saved_ GUARDED_BY(save_m_);
   mutable Mutex state_m_;
-  std::vector<oplog::Timestamp> checkpointed_ GUARDED_BY(state_m_);
+  std::vector<oplog::Timestamp> checkpointed_ GUARDED_BY(state_m_), resume_ GUARDED_BY(state_m_);
 };
 
 }  // namespace mongotwin::checkpoint

@@ -2,7 +2,7 @@
 // CheckpointStore: one of the five seams: the replication's memory on the target, one document a link in
 // mongotwin.checkpoints. save() merges the given top-level fields into it at once: what belongs together goes into one
 // call. Thread-safe.
-// Fields: phase, source_id, namespaces, shards, hosts, positions, resume, awaited, catalog, listed_up_to, held, created,
+// Fields: phase, source_id, namespaces, shards, hosts, positions, resume, awaited, catalog, listed_up_to, held, copy_planned, created,
 // emptied, users, failure, saved_at.
 #pragma once
 

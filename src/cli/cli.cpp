@@ -46,10 +46,11 @@ struct Arguments {
   bool no_progress = false;
   Where where;
   bool json = false, wait = true;
+  std::string copy_limit, operations_limit;
 };
 
 struct Commands {
-  const CLI::App *run, *check, *status, *pause, *resume, *finish, *version;
+  const CLI::App *run, *check, *status, *pause, *resume, *finish, *throttle, *version;
 };
 
 void add_config(CLI::App* command, std::string& into) { command->add_option("-c,--config", into, "The YAML file that describes the pair")->required()->type_name("FILE"); }
@@ -95,6 +96,11 @@ Commands add_commands(CLI::App& app, Arguments& a) {
                             "Example: mongotwin finish --config twin.yaml\nStop the writers of the source first. It waits until the state is finished (exit status 0) or failed (1).", a.where);
   finish->add_flag("--wait,!--no-wait", a.wait, "Wait until it is over (the default), or only ask for it");
   c.finish = finish;
+  auto* throttle = add_remote(app, "throttle", "Change how fast it may copy and apply, at once and until the next start",
+                              "Examples: mongotwin throttle --copy 20MB --operations 5000\n          mongotwin throttle --copy off\n0 stops that work until the limit is changed. The configuration's `throttle:` holds at every start.", a.where);
+  throttle->add_option("--copy", a.copy_limit, "Bytes a second of the initial copy, such as 20MB, or off")->type_name("SIZE");
+  throttle->add_option("--operations", a.operations_limit, "Operations a second, or off")->type_name("N");
+  c.throttle = throttle;
   c.version = app.add_subcommand("version", "Print the versions of mongotwin and its driver");
   return c;
 }
@@ -118,6 +124,7 @@ void execute(const Commands& c, Arguments& a, const EngineFactory& make_engine, 
   if (c.pause->parsed()) send_command(a.where, "pause");
   if (c.resume->parsed()) send_command(a.where, "resume");
   if (c.finish->parsed()) finish(a.where, a.wait);
+  if (c.throttle->parsed()) throttle(a.where, a.copy_limit, a.operations_limit);
   if (c.version->parsed()) fmt::print("mongotwin {}\nlibmongoc {}\n", TWIN_VERSION, TWIN_MONGOC_VERSION);
 }
 

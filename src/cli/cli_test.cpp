@@ -42,8 +42,11 @@ class FakeEngine : public Engine {
   void pause() override { move(State::paused); }
   void resume() override { throw Error(Remedy::pause, "it is not paused", "nothing to do"); }
   void finish() override { move(link_ == "fails" ? State::failed : State::finished); }
+  void throttle(const status::Throttles& throttles) override { throttles_ = throttles; }
+  [[nodiscard]] status::Throttles throttles() const override { return throttles_; }
 
  private:
+  status::Throttles throttles_;
   [[noreturn]] static void pause_for_ever() {
     for (;;) ::pause();
   }

@@ -88,6 +88,12 @@ void show_status(const Where& where, bool json) {
   for (const auto& line : status_lines(client.status(), std::chrono::system_clock::now())) print(line);
 }
 
+void throttle(const Where& where, const std::string& copy, const std::string& operations) {
+  auto limits = options::throttle_change(copy, operations);
+  auto client = connect(where);
+  print("throttle accepted; state " + client.command("throttle", limits));
+}
+
 void send_command(const Where& where, const std::string& name) {
   auto client = connect(where);
   print(name + " accepted; state " + client.command(name));

@@ -13,6 +13,8 @@ struct Where {
 };
 
 void show_status(const Where& where, bool json);
+// "20MB" or "off", "5000" or "off"; empty: stays as it is.
+void throttle(const Where& where, const std::string& copy, const std::string& operations);
 void send_command(const Where& where, const std::string& name);  // "pause" or "resume"
 // Waits until the state is finished, showing how far it is; without `wait` only until it is accepted.
 void finish(const Where& where, bool wait);

@@ -87,6 +87,8 @@ void add_operations(Lines& out, const Status& s) {
   out.push_back(labelled("lag", lag_text(s)));
   out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));
   if (auto text = kinds(s.ops); !text.empty()) out.push_back(labelled("", text));
+  if (s.journal.bytes_max > 0)
+    out.push_back(labelled("journal", fmt::format("{} of {}{}{}", size(s.journal.bytes), size(s.journal.bytes_max), s.journal.age_s ? ", oldest entry " + duration(static_cast<std::uint64_t>(*s.journal.age_s)) + " ago" : "", s.journal.full ? ", FULL" : "")));
 }
 
 std::string age(bson::Timestamp ts, WallTime now) {

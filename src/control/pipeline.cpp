@@ -12,22 +12,22 @@
 namespace mongotwin::control {
 namespace {
 
-constexpr std::chrono::milliseconds kIdle{200}, kNudgeEvery{100}, kCheckpointEvery{1000}, kShardsEvery{50};
+constexpr std::chrono::milliseconds kIdle{200}, kNudgeEvery{100}, kCheckpointEvery{1000}, kShardsEvery{50}, kJournalEvery{1000};
 constexpr std::size_t kLaneBatchesMax = 4;
 
-std::unique_ptr<journal::Journal> make_journal(std::size_t shards, std::uint64_t bytes, Signal& on_append, std::deque<Signal>& readers) {
+std::unique_ptr<journal::DiskJournal> make_journal(const mongo::Cluster& source, const PipelineLimits& limits, Signal& on_append, std::deque<Signal>& readers) {
   std::vector<Signal*> on_room;
   for (auto& signal : readers) on_room.push_back(&signal);
-  return std::make_unique<journal::MemoryJournal>(shards, bytes / shards, on_append, std::move(on_room));
+  return std::make_unique<journal::DiskJournal>(limits.journal_path, source.id(), source.shard_names(), journal::DiskLimits{limits.memory_bytes / 8, limits.journal_bytes}, on_append, std::move(on_room));
 }
 
 }  // namespace
 
 Pipeline::Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, apply::Holds& holds,
-                   checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, PipelineLimits limits, ErrorFunction on_error)
-    : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), limits_(limits), on_error_(std::move(on_error)),
+                   checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, Throttle& throttle, PipelineLimits limits, ErrorFunction on_error)
+    : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), throttle_(throttle), limits_(limits), on_error_(std::move(on_error)),
       reader_signals_(source.shards().size()), lane_signals_(static_cast<std::size_t>(limits.lanes)),
-      journal_(make_journal(source.shards().size(), limits.memory_bytes / 4, merge_signal_, reader_signals_)), catalog_(std::move(filter), source.sharded()),
+      journal_(make_journal(source, limits_, merge_signal_, reader_signals_)), catalog_(std::move(filter), source.sharded()),
       checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }), merger_(*journal_, source.shards().size()),
       ddl_queue_(1, SIZE_MAX, &ddl_signal_, nullptr) {}
 
@@ -41,9 +41,11 @@ void Pipeline::start_reading(const std::vector<oplog::Timestamp>& resume) {
   for (std::size_t s = 0; s < source_.shards().size(); ++s) {
     auto& shard = source_.shards()[s];
     auto& reader = readers_.emplace_back(static_cast<oplog::ShardIndex>(s), std::make_unique<source::MongoOplog>(*shard.pool), *journal_, clock_, waits_.reporter("read." + shard.name));
-    reader.start_at(resume[s]);
+    if (auto read = journal_->open_shard(static_cast<oplog::ShardIndex>(s), resume[s])) reader.go_on_after(*read);
+    else reader.start_at(resume[s]);
     workers_.emplace_back("read." + shard.name, reader_signals_[s], kIdle, [&reader](std::stop_token stop) { return reader.step(stop); }, on_error_);
   }
+  workers_.emplace_back("journal", journal_signal_, kJournalEvery, [this](std::stop_token) { return journal_step(); }, on_error_);
 }
 
 void Pipeline::start_applying(Start start) {
@@ -83,7 +85,11 @@ void Pipeline::start_applying(Start start) {
   workers_.emplace_back("merge", merge_signal_, kIdle, [this](std::stop_token) { return merge_step(); }, on_error_);
 }
 
+// What is queued behind it is bounded, so charging what was applied holds the rate over a few seconds.
 Step Pipeline::merge_step() {
+  auto applied = frontier_.ops_applied();
+  throttle_.charge(applied - std::exchange(ops_charged_, applied));
+  if (!throttle_.is_free()) return Step::idle;
   auto step = planner_->step();
   if (step == Step::idle) {
     Lock lock(m_);
@@ -191,6 +197,32 @@ Step Pipeline::checkpoint_step() {
   return Step::idle;
 }
 
+Step Pipeline::journal_step() {
+  auto resume = checkpointer_.resume();
+  for (std::size_t s = 0; s < resume.size(); ++s) journal_->trim(static_cast<oplog::ShardIndex>(s), resume[s]);
+  journal_->sync();
+  auto size = journal_->size();
+  waits_.report("journal", size.full ? fmt::format("full: {} MB wait to be applied, reading pauses (journal.size_limit); {}", size.bytes / 1'000'000, room_on_the_source()) : std::string());
+  return Step::idle;
+}
+
+// How long reading may pause: until the source's oplog, which moves on, has lost where it stands.
+std::string Pipeline::room_on_the_source() {
+  std::string out;
+  for (std::size_t s = 0; s < source_.shards().size(); ++s) {
+    const auto& shard = source_.shards()[s];
+    try {
+      auto client = shard.pool->acquire();
+      auto seconds = static_cast<std::int64_t>(journal_->read_up_to(static_cast<oplog::ShardIndex>(s)).t) - source::oplog_window(client).oldest.t;
+      out += fmt::format("{}the oplog of {} lasts about {} h {} min more", out.empty() ? "" : ", ", shard.name, std::max<std::int64_t>(seconds, 0) / 3600, std::max<std::int64_t>(seconds, 0) / 60 % 60);
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      out += fmt::format("{}how long the oplog of {} lasts is not known: {}", out.empty() ? "" : ", ", shard.name, e.what());
+    }
+  }
+  return out;
+}
+
 template <class F>
 void Pipeline::retrying(const char* component, std::stop_token stop, F&& f) {
   Backoff backoff;
@@ -276,6 +308,7 @@ Pipeline::Observed Pipeline::observe() {
       if (auto ms = readers_[s].oldest_unapplied_ms(o.applied[s]); ms && (!o.oldest_unapplied_ms || *ms < *o.oldest_unapplied_ms)) o.oldest_unapplied_ms = ms;
     o.since_contact = std::max(o.since_contact, std::chrono::duration_cast<std::chrono::milliseconds>(now - readers_[s].last_contact()));
   }
+  o.journal = journal_->size();
   o.ops_applied = frontier_.ops_applied();
   o.by_kind = frontier_.ops_by_kind();
   return o;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pipeline: wires the stages from the oplogs to the target and owns their threads: read.<shard>, merge, nudge,
-// lane.NN, ddl, ckpt, shards. Reading starts first (a copy may run meanwhile), applying later. The destructor stops
+// lane.NN, ddl, ckpt, journal, shards. Reading starts first (a copy may run meanwhile), applying later. The destructor stops
 // everything; what was applied and not yet checkpointed is applied again by the next start.
 // Used by one thread; the observers are thread-safe. What is handed in must outlive it.
 #pragma once
@@ -10,10 +10,11 @@
 #include <memory>
 
 #include "apply/ddl_applier.h"
+#include "base/throttle.h"
 #include "apply/lane_applier.h"
 #include "checkpoint/checkpoint.h"
 #include "control/wait_board.h"
-#include "journal/memory_journal.h"
+#include "journal/disk_journal.h"
 #include "plan/planner.h"
 #include "source/oplog_reader.h"
 #include "source/shard_watch.h"
@@ -23,13 +24,15 @@ namespace mongotwin::control {
 struct PipelineLimits {
   int lanes = 8;
   std::uint64_t memory_bytes = 256'000'000;
+  std::string journal_path;
+  std::uint64_t journal_bytes = 10'000'000'000;
 };
 
 class Pipeline {
  public:
   using ErrorFunction = std::function<void(std::exception_ptr)>;
   Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, apply::Holds& holds,
-           checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, PipelineLimits limits, ErrorFunction on_error);
+           checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, Throttle& throttle, PipelineLimits limits, ErrorFunction on_error);
   ~Pipeline();
 
   void start_reading(const std::vector<oplog::Timestamp>& resume);
@@ -64,6 +67,7 @@ class Pipeline {
     std::map<std::string, std::uint64_t> by_kind;
     std::chrono::milliseconds since_contact{0};  // of the shard that was silent longest
     std::optional<std::int64_t> oldest_unapplied_ms;  // see OplogReader
+    journal::DiskJournal::Size journal;
   };
   [[nodiscard]] Observed observe();
 
@@ -77,6 +81,8 @@ class Pipeline {
   [[nodiscard]] Step ddl_step(std::stop_token stop);
   [[nodiscard]] Step nudge_step();
   [[nodiscard]] Step checkpoint_step();
+  [[nodiscard]] Step journal_step();
+  [[nodiscard]] std::string room_on_the_source();
   [[nodiscard]] Step shards_step();
   void look_at_shards(oplog::Timestamp at, oplog::ShardIndex leader);
   void run_ddl(const DdlJob& job, std::stop_token stop);
@@ -91,13 +97,15 @@ class Pipeline {
   apply::TargetLayout& layout_;
   apply::DdlApplier& ddl_;
   WaitBoard& waits_;
+  Throttle& throttle_;                 // of operations
+  std::uint64_t ops_charged_ = 0;      // merge only
   const PipelineLimits limits_;
   ErrorFunction on_error_;
   SystemClock clock_;
 
-  Signal merge_signal_, ddl_signal_, nudge_signal_, checkpoint_signal_, shards_signal_;
+  Signal merge_signal_, ddl_signal_, nudge_signal_, checkpoint_signal_, shards_signal_, journal_signal_;
   std::deque<Signal> reader_signals_, lane_signals_;
-  std::unique_ptr<journal::Journal> journal_;
+  std::unique_ptr<journal::DiskJournal> journal_;
   oplog::Catalog catalog_;
   plan::Frontier frontier_{merge_signal_};
   checkpoint::Checkpointer checkpointer_;

@@ -11,6 +11,7 @@
 #include "apply/layout.h"
 #include "control/rights.h"
 #include "copy/user_copy.h"
+#include "journal/disk_journal.h"
 #include "mongo/cursor.h"
 #include "source/mongo_oplog.h"
 
@@ -100,7 +101,7 @@ void check_names(Pair& pair, const Namespaces& source, const Namespaces& target)
       throw Error(Remedy::fix_config, fmt::format("target: the name {}… has {} bytes; a sharded collection's may have {}", ns.substr(0, 60), ns.size(), kShardedNamespaceMax), "exclude the collection or rename it on the source");
 }
 
-void check_checkpoint(Pair& pair) {
+void check_checkpoint(Pair& pair, const options::Options& options) {
   const auto& c = *pair.checkpoint;
   constexpr auto kAgain = "drop the document of this link in mongotwin.checkpoints on the target to copy again";
   if (c.source_id != pair.source->id())
@@ -115,7 +116,7 @@ void check_checkpoint(Pair& pair) {
   if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finishing || c.phase == checkpoint::Phase::finished) return;
   for (std::size_t s = 0; s < c.resume.size(); ++s) {
     try {
-      source::MongoOplog(*pair.source->shards()[s].pool).open(c.resume[s]);
+      check_history(*pair.source, pair.source->shards()[s], c.resume[s], options.journal.path);
     } catch (const Error& e) {
       if (e.remedy() != Remedy::retry) throw Error(Remedy::fix_config, e.what(), e.hint());
     }
@@ -151,12 +152,19 @@ void check_users(Pair& pair, const options::Options& options) {
 
 }  // namespace
 
+void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Timestamp position, const std::string& journal) {
+  auto span = journal::DiskJournal::span_of(journal, source.id(), shard.name);
+  bool is_there = span && span->first <= position && position <= span->last;
+  source::MongoOplog(*shard.pool).open(is_there ? span->last : position);
+}
+
 Pair preflight(const options::Options& options) {
   Pair pair;
   const auto& rules = options.namespaces;
   pair.filter = rules.databases.empty() ? oplog::NamespaceFilter(rules.include, rules.exclude, rules.rename) : oplog::NamespaceFilter::of_databases(rules.databases, rules.rename);
   pair.namespaces = fmt::format("databases [{}] include [{}] exclude [{}]", fmt::join(rules.databases, " "), fmt::join(rules.include, " "), fmt::join(rules.exclude, " "));
   for (const auto& [from, to] : rules.rename) pair.namespaces += fmt::format(" rename {} to {}", from, to);
+  journal::DiskJournal::check_place(options.journal.path);
   pair.source = mongo::Cluster::connect("source", options.source_uri, to_mongo(options.source_shard_credentials));
   pair.target = mongo::Cluster::connect("target", options.target_uri, to_mongo(options.target_shard_credentials));
   try {
@@ -172,7 +180,7 @@ Pair preflight(const options::Options& options) {
     check_names(pair, source, target);
     if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {
       pair.checkpoint = checkpoint::Checkpoint::parse(*document);
-      check_checkpoint(pair);
+      check_checkpoint(pair, options);
       pair.lines.push_back(fmt::format("the link \"{}\" was started before: phase {}", options.link, checkpoint::to_string(pair.checkpoint->phase)));
     } else {
       check_target(pair, options, source, target);

@@ -24,6 +24,10 @@ struct Pair {
   std::vector<std::string> lines;                    // what was found, for `check`
 };
 
+// Whether everything that the shard has written from `position` on is in the journal, or still in the shard's oplog.
+// Throws Error(resync) if it is not.
+void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Timestamp position, const std::string& journal);
+
 [[nodiscard]] Pair preflight(const options::Options& options);
 
 }  // namespace mongotwin::control

@@ -47,6 +47,8 @@ void Replicator::fill_positions(status::Status& status) {
     status::ShardPositions p{at(observed->read, s), at(observed->planned, s), at(observed->applied, s), at(observed->checkpointed, s)};
     status.positions[names[s]] = p;
   }
+  status.journal = {observed->journal.bytes, observed->journal.bytes_max, {}, observed->journal.full};
+  if (auto t = observed->journal.oldest_t) status.journal.age_s = std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(clock_.wall().time_since_epoch()).count() - t);
   status.ops.read = before_.entries_read + observed->entries_read;
   status.ops.applied = before_.ops_applied + observed->ops_applied;
   status.ops.by_kind = before_.by_kind;
@@ -62,6 +64,7 @@ void Replicator::fill_positions(status::Status& status) {
 void Replicator::publish() {
   status::Status status;
   status.link = options_.link;
+  status.throttle = throttles();
   {
     Lock lock(m_);
     status.state = state_;

@@ -124,12 +124,14 @@ void Replicator::drive(std::stop_token stop) {
 }
 
 void Replicator::connect() {
+  journal::DiskJournal::check_free(options_.journal.path);
   auto pair = preflight(options_);
   for (const auto& line : pair.lines) log::info("control", "{}", line);
   Lock lock(m_);
   pair_ = std::move(pair);
   layout_ = std::make_unique<apply::TargetLayout>(pair_->target->router(), pair_->target->sharded());
   store_ = std::make_unique<checkpoint::MongoCheckpointStore>(pair_->target->router(), options_.link);
+  plan_ = std::make_unique<copy::CopyPlan>(pair_->target->router(), options_.link);
   ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_);
   if (pair_->checkpoint) saved_ = *pair_->checkpoint;
   if (!saved_.failure.empty()) {
@@ -156,8 +158,8 @@ void Replicator::retrying(std::stop_token stop, F&& f) {
 }
 
 void Replicator::make_pipeline() {
-  PipelineLimits limits{options_.lanes, options_.memory_limit_bytes};
-  auto pipeline = std::make_unique<Pipeline>(*pair_->source, *pair_->target, *layout_, *ddl_, holds_, *store_, pair_->filter, waits_, limits, [this](std::exception_ptr e) { fail(e); });
+  PipelineLimits limits{options_.lanes, options_.memory_limit_bytes, options_.journal.path, options_.journal.size_limit_bytes};
+  auto pipeline = std::make_unique<Pipeline>(*pair_->source, *pair_->target, *layout_, *ddl_, holds_, *store_, pair_->filter, waits_, apply_throttle_, limits, [this](std::exception_ptr e) { fail(e); });
   Lock lock(m_);
   pipeline_ = std::move(pipeline);
 }
@@ -175,63 +177,42 @@ Replicator::Positions Replicator::newest_positions(std::stop_token stop) {
 }
 
 void Replicator::copy(std::stop_token stop) {
-  set_state(State::copying, "reading the source's catalog");
-  if (pair_->checkpoint) log::warn("copy", "an earlier copy was interrupted: starting again from zero");
-  auto leftovers = saved_.created;
-  auto to_empty = saved_.emptied;
-  if (!pair_->checkpoint) {
-    leftovers = pair_->existing;
-    to_empty.clear();
-    saved_.emptied = pair_->sharded_beforehand;
-  }
-  saved_.phase = Phase::copying;
-  saved_.source_id = pair_->source->id();
-  saved_.namespaces = pair_->namespaces;
-  saved_.shards = pair_->source->shard_names();
-  saved_.hosts = pair_->source->shard_hosts();
-  saved_.positions.clear();
-  saved_.resume.clear();
-  saved_.awaited.clear();
-  retrying(stop, [&] {
-    saved_.positions.clear();
-    saved_.resume.clear();
-    for (auto& shard : pair_->source->shards()) {
-      auto client = shard.pool->acquire();
-      auto start = source::start_position(client);
-      saved_.positions.push_back(start.frontier);
-      saved_.resume.push_back(start.resume);
-    }
-  });
+  bool goes_on = false;
+  retrying(stop, [&] { goes_on = can_go_on_copying(); });
   source::SourceCatalog catalog;
-  retrying(stop, [&] { catalog = source::read_catalog(*pair_->source, stop); });
+  if (goes_on) holds_.load(saved_.held);
+  else catalog = begin_copy(stop);
   if (stop.stop_requested()) return;
-  saved_.listed_up_to = catalog.listed_up_to;
-  for (const auto& c : catalog.collections)
-    if (pair_->filter.includes(c.ns)) saved_.created.push_back(apply::user_namespace(pair_->filter.target(c.ns)));
-  for (const auto& v : catalog.views)
-    if (pair_->filter.includes(v.ns)) saved_.created.push_back(pair_->filter.target(v.ns));
-  std::sort(saved_.created.begin(), saved_.created.end());
-  saved_.created.erase(std::unique(saved_.created.begin(), saved_.created.end()), saved_.created.end());
-  std::erase_if(saved_.created, [&](const auto& ns) { return std::find(saved_.emptied.begin(), saved_.emptied.end(), ns) != saved_.emptied.end(); });
-  holds_.load(bson::View());
-  retrying(stop, [&] { store_->save(saved_.to_fields()); });
-  clear_target(leftovers, to_empty, stop);
-
   make_pipeline();
   copy::InitialCopy* copy = nullptr;
   {
     Lock lock(m_);
-    for (const auto& listed : catalog.listed) pipeline_->catalog().add(listed);
-    for (const auto& view : catalog.views) pipeline_->catalog().add_view(view.ns, view.definition);
+    if (goes_on) {
+      pipeline_->catalog().load(saved_.catalog);
+    } else {
+      for (const auto& listed : catalog.listed) pipeline_->catalog().add(listed);
+      for (const auto& view : catalog.views) pipeline_->catalog().add_view(view.ns, view.definition);
+      saved_.catalog = pipeline_->catalog().to_document();
+    }
     pipeline_->start_reading(saved_.resume);
     copy::CopyLimits limits;
     limits.copiers = options_.copiers;
-    copy_ = std::make_unique<copy::InitialCopy>(*pair_->source, *pair_->target, *layout_, *ddl_, limits, waits_.reporter("copy"));
+    auto note_held = [this] { store_->save(bson::Builder().document("held", holds_.to_document()).finish()); };
+    copy_ = std::make_unique<copy::InitialCopy>(*pair_->source, *pair_->target, *layout_, *ddl_, *plan_, copy_throttle_, limits, waits_.reporter("copy"), note_held);
     copy = copy_.get();
   }
   set_state(State::copying);
-  log::info("copy", "copying {} collections", catalog.collections.size());
-  copy->run(catalog, pair_->filter, stop);
+  if (goes_on) {
+    copy->go_on(pair_->filter, stop);
+  } else {
+    log::info("copy", "copying {} collections", catalog.collections.size());
+    auto planned = [&] {
+      saved_.copy_planned = true;
+      saved_.held = holds_.to_document();
+      retrying(stop, [&] { store_->save(saved_.to_fields()); });
+    };
+    copy->run(catalog, pair_->filter, planned, stop);
+  }
   if (stop.stop_requested()) return;
   log::info("copy", "copied {} documents", copy->progress().documents_done);
 
@@ -245,7 +226,73 @@ void Replicator::copy(std::stop_token stop) {
   }
   saved_.held = holds_.to_document();
   saved_.created.clear();
+  saved_.copy_planned = false;
   retrying(stop, [&] { store_->save(saved_.to_fields()); });
+  retrying(stop, [&] { plan_->clear(); });
+}
+
+// A copy that was interrupted goes on if every shard's history since its start is there, in the journal or on the source.
+bool Replicator::can_go_on_copying() {
+  if (!pair_->checkpoint) return false;
+  auto again = [](const std::string& why) {
+    log::warn("copy", "an earlier copy was interrupted: starting again from zero, since {}", why);
+    return false;
+  };
+  if (!saved_.copy_planned) return again("it had not planned its ranges yet");
+  if (saved_.shards != pair_->source->shard_names()) return again("the source has other shards now");
+  for (std::size_t s = 0; s < saved_.resume.size(); ++s) {
+    auto& shard = pair_->source->shards()[s];
+    try {
+      check_history(*pair_->source, shard, saved_.resume[s], options_.journal.path);
+    } catch (const Error& e) {
+      if (e.remedy() == Remedy::retry) throw;
+      return again(e.what());
+    }
+  }
+  return true;
+}
+
+source::SourceCatalog Replicator::begin_copy(std::stop_token stop) {
+  set_state(State::copying, "reading the source's catalog");
+  auto leftovers = saved_.created;
+  auto to_empty = saved_.emptied;
+  if (!pair_->checkpoint) {
+    leftovers = pair_->existing;
+    to_empty.clear();
+    saved_.emptied = pair_->sharded_beforehand;
+  }
+  saved_.phase = Phase::copying;
+  saved_.copy_planned = false;
+  saved_.source_id = pair_->source->id();
+  saved_.namespaces = pair_->namespaces;
+  saved_.shards = pair_->source->shard_names();
+  saved_.hosts = pair_->source->shard_hosts();
+  saved_.awaited.clear();
+  retrying(stop, [&] {
+    saved_.positions.clear();
+    saved_.resume.clear();
+    for (auto& shard : pair_->source->shards()) {
+      auto client = shard.pool->acquire();
+      auto start = source::start_position(client);
+      saved_.positions.push_back(start.frontier);
+      saved_.resume.push_back(start.resume);
+    }
+  });
+  source::SourceCatalog catalog;
+  retrying(stop, [&] { catalog = source::read_catalog(*pair_->source, stop); });
+  if (stop.stop_requested()) return catalog;
+  saved_.listed_up_to = catalog.listed_up_to;
+  for (const auto& c : catalog.collections)
+    if (pair_->filter.includes(c.ns)) saved_.created.push_back(apply::user_namespace(pair_->filter.target(c.ns)));
+  for (const auto& v : catalog.views)
+    if (pair_->filter.includes(v.ns)) saved_.created.push_back(pair_->filter.target(v.ns));
+  std::sort(saved_.created.begin(), saved_.created.end());
+  saved_.created.erase(std::unique(saved_.created.begin(), saved_.created.end()), saved_.created.end());
+  std::erase_if(saved_.created, [&](const auto& ns) { return std::find(saved_.emptied.begin(), saved_.emptied.end(), ns) != saved_.emptied.end(); });
+  holds_.load(bson::View());
+  retrying(stop, [&] { store_->save(saved_.to_fields()); });
+  clear_target(leftovers, to_empty, stop);
+  return catalog;
 }
 
 // Leaves nothing of an earlier try, or of what the user wants replaced.
@@ -473,6 +520,7 @@ void Replicator::restore(std::stop_token stop) {
     done = std::move(pipeline_);
   }
   done.reset();
+  journal::DiskJournal::remove(options_.journal.path);
   set_state(State::finished);
   log::info("control", "finished: the target stands on its own");
 }
@@ -503,6 +551,13 @@ void Replicator::finish() {
   drive_signal_.notify();
   log::info("control", "finishing by request");
 }
+
+void Replicator::throttle(const status::Throttles& throttles) {
+  copy_throttle_.set(throttles.copy_bytes);
+  apply_throttle_.set(throttles.operations);
+}
+
+status::Throttles Replicator::throttles() const { return {copy_throttle_.rate(), apply_throttle_.rate()}; }
 
 void Replicator::set_state(State state, std::string detail) {
   Lock lock(m_);

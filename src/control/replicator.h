@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/throttle.h"
 #include "control/engine.h"
 #include "control/pipeline.h"
 #include "control/preflight.h"
@@ -19,19 +20,25 @@ namespace mongotwin::control {
 
 class Replicator final : public cli::Engine {
  public:
-  Replicator(options::Options options, status::StatusBoard& board) : options_(std::move(options)), board_(board) {}
+  Replicator(options::Options options, status::StatusBoard& board) : options_(std::move(options)), board_(board) {
+    throttle({options_.throttle.copy_bytes, options_.throttle.operations});
+  }
   ~Replicator() override;
 
   void run(std::stop_token stop) override;
   void pause() override;
   void resume() override;
   void finish() override;
+  void throttle(const status::Throttles& throttles) override;
+  [[nodiscard]] status::Throttles throttles() const override;
 
  private:
   using Positions = std::vector<oplog::Timestamp>;
   void drive(std::stop_token stop);
   void connect();
   void copy(std::stop_token stop);
+  [[nodiscard]] source::SourceCatalog begin_copy(std::stop_token stop);
+  [[nodiscard]] bool can_go_on_copying();
   void follow(std::stop_token stop);
   void find_capped_positions();
   void follow_users(std::stop_token stop);
@@ -62,11 +69,13 @@ class Replicator final : public cli::Engine {
   mongo::Driver driver_;
   SystemClock clock_;
   WaitBoard waits_;
+  Throttle copy_throttle_{clock_}, apply_throttle_{clock_};
 
   // Set by drive while it is alone, then only read; run() looks at them under m_.
   std::optional<Pair> pair_;
   std::unique_ptr<apply::TargetLayout> layout_;
   std::unique_ptr<checkpoint::MongoCheckpointStore> store_;
+  std::unique_ptr<copy::CopyPlan> plan_;
   apply::Holds holds_;
   std::unique_ptr<apply::DdlApplier> ddl_;
   checkpoint::Checkpoint saved_;

@@ -30,20 +30,40 @@ void InitialCopy::retrying(std::stop_token stop, F&& f) {
   }
 }
 
-void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::NamespaceFilter& filter, std::stop_token stop) {
-  {
-    Lock lock(m_);
-    started_ = std::chrono::steady_clock::now();
-    for (const auto& c : catalog.collections) {
-      if (!filter.includes(c.ns)) continue;
-      auto& copy = collections_.emplace_back(std::make_unique<CollectionCopy>());
-      copy->from = c;
-      copy->target_ns = filter.target(c.ns);
-      indexes_total_ += c.indexes.size();
-    }
-  }
+void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::NamespaceFilter& filter, const std::function<void()>& planned, std::stop_token stop) {
+  for (const auto& c : catalog.collections)
+    if (filter.includes(c.ns)) add(c, filter);
+  std::vector<source::SourceView> views;
+  for (const auto& view : catalog.views)
+    if (filter.includes(view.ns)) views.push_back(view);
   create_targets(stop);
   plan_ranges(stop);
+  save_plan(views, stop);
+  if (stop.stop_requested()) return;
+  planned();
+  copy_all(views, filter, stop);
+}
+
+void InitialCopy::go_on(const oplog::NamespaceFilter& filter, std::stop_token stop) {
+  Plan plan;
+  retrying(stop, [&] { plan = plan_.load(); });
+  retrying(stop, [&] { layout_.refresh(); });
+  if (stop.stop_requested()) return;
+  for (const auto& c : plan.collections) add(c.from, filter);
+  take(plan);
+  copy_all(plan.views, filter, stop);
+}
+
+void InitialCopy::add(const source::SourceCollection& from, const oplog::NamespaceFilter& filter) {
+  Lock lock(m_);
+  started_ = std::chrono::steady_clock::now();
+  auto& copy = collections_.emplace_back(std::make_unique<CollectionCopy>());
+  copy->from = from;
+  copy->target_ns = filter.target(from.ns);
+  indexes_total_ += from.indexes.size();
+}
+
+void InitialCopy::copy_all(const std::vector<source::SourceView>& views, const oplog::NamespaceFilter& filter, std::stop_token stop) {
   {
     std::vector<std::jthread> copiers;
     for (int n = 0; n < limits_.copiers; ++n) copiers.emplace_back([this, n, stop] { work(static_cast<std::size_t>(n), stop); });
@@ -52,10 +72,49 @@ void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::Namespa
     Lock lock(m_);
     if (error_) std::rethrow_exception(error_);
   }
-  for (const auto& view : catalog.views) {
-    if (!filter.includes(view.ns)) continue;
-    retrying(stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
+  for (const auto& view : views) retrying(stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
+}
+
+void InitialCopy::save_plan(const std::vector<source::SourceView>& views, std::stop_token stop) {
+  Plan plan;
+  {
+    Lock lock(m_);
+    for (const auto& c : collections_) plan.collections.push_back({c->from, c->estimate, false});
+    for (const auto& task : tasks_) plan.ranges.push_back({task.what, false, {}, {}});
   }
+  plan.views = views;
+  retrying(stop, [&] { plan_.save(plan); });
+}
+
+void InitialCopy::take(const Plan& plan) {
+  Lock lock(m_);
+  for (std::size_t n = 0; n < plan.collections.size(); ++n) {
+    auto& c = *collections_[n];
+    c.estimate = plan.collections[n].estimate;
+    if (!plan.collections[n].indexed) continue;
+    indexes_done_ += c.from.indexes.size();
+    c.done = true;
+  }
+  for (std::size_t n = 0; n < plan.ranges.size(); ++n) {
+    const auto& range = plan.ranges[n];
+    auto& c = *collections_.at(range.what.collection);
+    ++ranges_total_;
+    if (range.done) {
+      ++ranges_done_;
+      c.documents += range.size.documents;
+      c.bytes += range.size.bytes;
+      bytes_before_ += range.size.bytes;
+      if (range.last) c.last = range.last;
+      continue;
+    }
+    ++c.ranges_left;
+    tasks_.push_back({Task::range, range.what, n});
+    tasks_.back().what.begun = true;
+    ++outstanding_;
+  }
+  log::info("copy", "going on with a copy that was interrupted: {} of {} ranges are done", ranges_done_, ranges_total_);
+  for (std::size_t n = 0; n < plan.collections.size(); ++n)
+    if (collections_[n]->ranges_left == 0 && !collections_[n]->done) index_when_whole(n);
 }
 
 void InitialCopy::create_targets(std::stop_token stop) {
@@ -103,7 +162,7 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
     c->ranges_left = ranges.size();
     ranges_total_ += ranges.size();
     for (auto& range : ranges) {
-      tasks_.push_back({Task::range, std::move(range)});
+      tasks_.push_back({Task::range, std::move(range), tasks_.size()});
       ++outstanding_;
     }
   }
@@ -112,7 +171,7 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
 void InitialCopy::work(std::size_t number, std::stop_token stop) {
   name_this_thread(fmt::format("copy.{:02}", number));
   try {
-    RangeCopier copier(source_, target_, layout_, report_);
+    RangeCopier copier(source_, target_, layout_, report_, &throttle_);
     while (auto task = next_task(stop)) {
       do_task(*task, copier, stop);
       if (stop.stop_requested()) break;
@@ -142,11 +201,16 @@ void InitialCopy::do_task(const Task& task, RangeCopier& copier, std::stop_token
     c = collections_[task.what.collection].get();
   }
   if (task.kind == Task::range) {
-    copier.copy(task.what, *c, [&](const CollectionCopy& again) { recreate(again, stop); }, stop);
+    auto size = copier.copy(task.what, *c, [&](const CollectionCopy& again) { recreate(again, stop); }, stop);
+    if (stop.stop_requested()) return;
+    retrying(stop, [&] { plan_.range_done(task.number, size, c->keeps_order() ? c->last : std::nullopt); });
     if (!stop.stop_requested()) finish_range(task.what.collection);
     return;
   }
   retrying(stop, [&] { ddl_.create_indexes(c->target_ns, c->from.indexes, false); });
+  if (stop.stop_requested()) return;
+  retrying(stop, note_held_);
+  retrying(stop, [&] { plan_.indexed(task.what.collection); });
   c->done = true;
   Lock lock(m_);
   indexes_done_ += c->from.indexes.size();
@@ -177,8 +241,11 @@ std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std
 void InitialCopy::finish_range(std::size_t collection) {
   Lock lock(m_);
   ++ranges_done_;
+  if (--collections_[collection]->ranges_left == 0) index_when_whole(collection);
+}
+
+void InitialCopy::index_when_whole(std::size_t collection) {
   auto& c = *collections_[collection];
-  if (--c.ranges_left > 0) return;
   if (c.from.indexes.empty()) {
     c.done = true;
     return;
@@ -214,7 +281,8 @@ status::CopyProgress InitialCopy::progress() const {
   p.indexes_total = indexes_total_;
   p.indexes_done = indexes_done_;
   auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-  if (p.bytes_done > 0 && seconds > 1) p.eta_s = static_cast<std::uint64_t>(static_cast<double>(p.bytes_total - p.bytes_done) * seconds / static_cast<double>(p.bytes_done));
+  if (auto now = p.bytes_done - std::min(bytes_before_, p.bytes_done); now > 0 && seconds > 1)
+    p.eta_s = static_cast<std::uint64_t>(static_cast<double>(p.bytes_total - p.bytes_done) * seconds / static_cast<double>(now));
   return p;
 }
 

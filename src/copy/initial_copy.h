@@ -2,7 +2,8 @@
 // InitialCopy: brings the collections of a SourceCatalog to the target: creates them, copies their documents by
 // parallel ranges, builds their indexes, creates the views. When run() returns, every document that existed at the
 // start position and still exists is on the target in some state that it had since; the catch-up does the rest.
-// run() is called once, from one thread; progress() is thread-safe.
+// What is whole is noted in the CopyPlan at once: a killed copy goes on with the rest.
+// run() or go_on() is called once, from one thread; progress() is thread-safe.
 #pragma once
 
 #include <deque>
@@ -11,6 +12,7 @@
 
 #include "apply/ddl_applier.h"
 #include "base/annotations.h"
+#include "copy/copy_plan.h"
 #include "copy/range_copier.h"
 #include "status/status.h"
 
@@ -24,11 +26,15 @@ struct CopyLimits {
 class InitialCopy {
  public:
   using WaitReport = RangeCopier::WaitReport;
-  InitialCopy(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, CopyLimits limits, WaitReport report)
-      : source_(source), target_(target), layout_(layout), ddl_(ddl), limits_(limits), report_(std::move(report)) {}
+  // `note_held` saves what the target's definitions hold back, before an index that does is noted as built.
+  InitialCopy(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, CopyPlan& plan, Throttle& throttle, CopyLimits limits, WaitReport report,
+              std::function<void()> note_held)
+      : source_(source), target_(target), layout_(layout), ddl_(ddl), plan_(plan), throttle_(throttle), limits_(limits), report_(std::move(report)), note_held_(std::move(note_held)) {}
 
-  // Throws the first error of any copier. Returns early, without having finished, on a stop request.
-  void run(const source::SourceCatalog& catalog, const oplog::NamespaceFilter& filter, std::stop_token stop);
+  // `planned` is called when the plan is saved. Both throw the first error of any copier, and return early, without
+  // having finished, on a stop request.
+  void run(const source::SourceCatalog& catalog, const oplog::NamespaceFilter& filter, const std::function<void()>& planned, std::stop_token stop);
+  void go_on(const oplog::NamespaceFilter& filter, std::stop_token stop);
   [[nodiscard]] status::CopyProgress progress() const;
   // For capped collections, after run(): when the last document that was copied had been inserted, if that was after
   // reading began.
@@ -42,7 +48,13 @@ class InitialCopy {
   struct Task {
     enum Kind { range, indexes } kind = range;
     Range what;
+    std::size_t number = 0;  // of the range in the plan
   };
+  void add(const source::SourceCollection& from, const oplog::NamespaceFilter& filter);
+  void copy_all(const std::vector<source::SourceView>& views, const oplog::NamespaceFilter& filter, std::stop_token stop);
+  void save_plan(const std::vector<source::SourceView>& views, std::stop_token stop);
+  void take(const Plan& plan);
+  void index_when_whole(std::size_t collection) REQUIRES(m_);
   void create_targets(std::stop_token stop);
   void plan_ranges(std::stop_token stop);
   void work(std::size_t copier, std::stop_token stop);
@@ -57,8 +69,11 @@ class InitialCopy {
   mongo::Cluster& target_;
   apply::TargetLayout& layout_;
   apply::DdlApplier& ddl_;
+  CopyPlan& plan_;
+  Throttle& throttle_;
   const CopyLimits limits_;
   WaitReport report_;
+  std::function<void()> note_held_;
 
   mutable Mutex m_;
   std::deque<std::unique_ptr<CollectionCopy>> collections_ GUARDED_BY(m_);
@@ -66,6 +81,7 @@ class InitialCopy {
   std::size_t outstanding_ GUARDED_BY(m_) = 0;
   std::size_t ranges_total_ GUARDED_BY(m_) = 0, ranges_done_ GUARDED_BY(m_) = 0;
   std::size_t indexes_total_ GUARDED_BY(m_) = 0, indexes_done_ GUARDED_BY(m_) = 0;
+  std::uint64_t bytes_before_ GUARDED_BY(m_) = 0;  // by earlier runs
   std::chrono::steady_clock::time_point started_ GUARDED_BY(m_){};
   std::exception_ptr error_ GUARDED_BY(m_);
   std::condition_variable_any wake_;

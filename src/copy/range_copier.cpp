@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
 #include "apply/lane_applier.h"
+#include "apply/mongo_writer.h"
 #include "mongo/cursor.h"
 #include "oplog/delta.h"
 
@@ -64,10 +66,11 @@ void append_write_options(bson::Builder& b) {
 
 }  // namespace
 
-void RangeCopier::copy(const Range& range, CollectionCopy& collection, const Recreate& recreate, std::stop_token stop) {
+Size RangeCopier::copy(const Range& range, CollectionCopy& collection, const Recreate& recreate, std::stop_token stop) {
   auto dot = collection.from.ns.find('.');
   place_ = {collection.from.ns.substr(0, dot), collection.from.ns.substr(dot + 1), collection.from.uuid};
-  repeated_ = false;
+  repeated_ = range.begun;
+  copied_ = {};
   std::optional<mongo::CommandError> lost;  // the collection is not where it was
   Backoff backoff;
   bool waited = false;
@@ -75,13 +78,13 @@ void RangeCopier::copy(const Range& range, CollectionCopy& collection, const Rec
     try {
       if (lost && !follow(*lost)) {
         collection.gone = true;
-        return;
+        return copied_;
       }
       lost.reset();
       if (repeated_ && collection.keeps_order()) recreate(collection);
       bool whole = copy_once(range, collection, stop);
       if (waited) report_({});
-      if (whole) return;
+      if (whole) return copied_;
     } catch (const mongo::CommandError& e) {
       repeated_ = true;
       if (collection.at && (e.code() == code::kSnapshotTooOld || e.code() == code::kSnapshotUnavailable))
@@ -93,9 +96,10 @@ void RangeCopier::copy(const Range& range, CollectionCopy& collection, const Rec
         report_(e.what());
         waited = true;
       }
-      if (!sleep_for(stop, backoff.next())) return;
+      if (!sleep_for(stop, backoff.next())) break;
     }
   }
+  return copied_;
 }
 
 bson::Document RangeCopier::find_command(const Range& range, const CollectionCopy& collection, std::int64_t batch_size) const {
@@ -122,8 +126,10 @@ bool RangeCopier::copy_once(const Range& range, CollectionCopy& collection, std:
   try {
     mongo::Cursor cursor(reader_, place_.database, find_command(range, collection, batch_size));
     while (auto batch = cursor.next({}, batch_size)) {
+      if (throttle_) throttle_->wait(stop);
       if (stop.stop_requested()) return false;
       if (batch->empty()) continue;
+      if (throttle_) throttle_->charge(batch->array.size());
       documents += write(batch->array, collection, stop);
       bytes += batch->array.size();
       // Of a clustered collection the last one says nothing: it is read by _id, not as it was inserted.
@@ -135,7 +141,35 @@ bool RangeCopier::copy_once(const Range& range, CollectionCopy& collection, std:
     collection.bytes -= bytes;
     throw;
   }
+  copied_ = {documents, bytes};
   return !stop.stop_requested();
+}
+
+// A document that an earlier try has left, and whose shard key the source has changed since: on a sharded target it may
+// stand on another shard than the new one will, which no unique index would notice.
+void RangeCopier::remove_moved(bson::View documents, const CollectionCopy& collection) {
+  auto shard_key = layout_.shard_key(collection.target_ns);
+  if (shard_key.empty() || (shard_key.size() == 1 && shard_key.front() == "_id")) return;
+  apply::MongoWriter writer(target_.router(), layout_);
+  std::map<std::string, bson::View> ours;
+  bson::Builder filter;
+  filter.open_document("_id").open_array("$in");
+  std::size_t n = 0;
+  for (const auto& e : documents) {
+    auto id = e.fields()["_id"];
+    ours.emplace(std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes()), *e.document());
+    filter.value(std::to_string(n++), id);
+  }
+  std::vector<bson::Document> moved;
+  for (const auto& there : writer.find(collection.target_ns, filter.close().close().finish())) {
+    auto id = there["_id"];
+    auto mine = ours.find(std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes()));
+    auto query = apply::key_query(shard_key, there);
+    if (mine == ours.end() || query != apply::key_query(shard_key, mine->second)) moved.push_back(std::move(query));
+  }
+  if (moved.empty()) return;
+  if (auto result = writer.remove(collection.target_ns, moved, false); !result.errors.empty())
+    throw Error(Remedy::pause, fmt::format("target: {}: a delete is refused: {}", collection.target_ns, result.errors.front().message));
 }
 
 // Finds the collection again after its name or UUID changed: false if it is gone. While a shard is behind, the name
@@ -158,6 +192,7 @@ bool RangeCopier::follow(const mongo::CommandError& mismatch) {
 }
 
 std::uint64_t RangeCopier::write(bson::View documents, CollectionCopy& collection, std::stop_token stop) {
+  if (repeated_) remove_moved(documents, collection);
   auto count = look_through(documents);
   if (count.literal.empty()) {
     insert(documents, collection, stop);

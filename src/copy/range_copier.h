@@ -11,6 +11,7 @@
 #include <string>
 
 #include "apply/layout.h"
+#include "base/throttle.h"
 #include "copy/ranges.h"
 
 namespace mongotwin::copy {
@@ -32,12 +33,12 @@ struct CollectionCopy {
 class RangeCopier {
  public:
   using WaitReport = std::function<void(const std::string& reason)>;
-  RangeCopier(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report)
-      : source_(source), target_(target), layout_(layout), report_(std::move(report)), reader_(source.router().acquire()), writer_(target.router().acquire()) {}
+  RangeCopier(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report, Throttle* throttle = nullptr)
+      : source_(source), target_(target), layout_(layout), report_(std::move(report)), throttle_(throttle), reader_(source.router().acquire()), writer_(target.router().acquire()) {}
   // A capped collection can't be read again over what is there: `recreate` empties the target's collection.
   using Recreate = std::function<void(const CollectionCopy&)>;
-  // Returns when the range is whole on the target, the collection is gone, or a stop is requested.
-  void copy(const Range& range, CollectionCopy& collection, const Recreate& recreate, std::stop_token stop);
+  // Returns when the range is whole on the target, the collection is gone, or a stop is requested; and what it copied.
+  Size copy(const Range& range, CollectionCopy& collection, const Recreate& recreate, std::stop_token stop);
 
  private:
   struct Place {  // where the collection is read, under its present name
@@ -45,6 +46,7 @@ class RangeCopier {
     oplog::Uuid uuid;
   };
   bool copy_once(const Range& range, CollectionCopy& collection, std::stop_token stop);
+  void remove_moved(bson::View documents, const CollectionCopy& collection);
   [[nodiscard]] bson::Document find_command(const Range& range, const CollectionCopy& collection, std::int64_t batch_size) const;
   bool follow(const mongo::CommandError& mismatch);
   std::uint64_t write(bson::View documents, CollectionCopy& collection, std::stop_token stop);
@@ -57,9 +59,11 @@ class RangeCopier {
   mongo::Cluster& target_;
   const apply::TargetLayout& layout_;
   WaitReport report_;
+  Throttle* throttle_;  // of bytes; none: as fast as it can
   mongo::Client reader_, writer_;
   Place place_;
   bool repeated_ = false;  // some of the range may be on the target already
+  Size copied_;
 };
 
 }  // namespace mongotwin::copy

@@ -15,6 +15,7 @@ struct Range {
   std::size_t collection = 0;               // index into the copy's list
   std::optional<bson::Document> min, max;   // {_id: …}; min is included, max is not
   bool natural = false;                     // in natural order, for capped and clustered collections
+  bool begun = false;                       // by an earlier run: some of it may be on the target
 };
 
 struct Size {

@@ -63,9 +63,9 @@ std::string Client::status_json() { return impl_->body_of(impl_->client.Get("/ap
 
 status::Status Client::status() { return status::from_json(status_json()); }
 
-std::string Client::command(const std::string& name) {
-  auto body = impl_->body_of(impl_->client.Post("/api/v1/" + name, "{}", "application/json"));
-  return text_at(Json::parse(body, nullptr, false), "state");
+std::string Client::command(const std::string& name, const std::string& body) {
+  auto answer = impl_->body_of(impl_->client.Post("/api/v1/" + name, body, "application/json"));
+  return text_at(Json::parse(answer, nullptr, false), "state");
 }
 
 }  // namespace mongotwin::http

@@ -19,8 +19,8 @@ class Client {
 
   [[nodiscard]] std::string status_json();
   [[nodiscard]] status::Status status();
-  // "pause", "resume" or "finish"; returns the state afterwards.
-  std::string command(const std::string& name);
+  // "pause", "resume", "finish" or "throttle"; returns the state afterwards.
+  std::string command(const std::string& name, const std::string& body = "{}");
 
  private:
   struct Impl;

@@ -28,9 +28,12 @@ class FakeCommands : public status::Commands {
   void pause() override { move(status::State::paused); }
   void resume() override { throw Error(Remedy::pause, "it is not paused", "nothing to do"); }
   void finish() override { throw std::runtime_error("mongodb://u:hunter2@h broke"); }
+  void throttle(const status::Throttles& throttles) override { throttles_ = throttles; }
+  [[nodiscard]] status::Throttles throttles() const override { return throttles_; }
   std::atomic<int> calls{0};
 
  private:
+  status::Throttles throttles_;
   void move(status::State state) {
     ++calls;
     auto next = *board_.get();

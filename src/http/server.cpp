@@ -60,6 +60,20 @@ bool is_json_object_or_nothing(const std::string& body) {
   return body.empty() || Json::parse(body, nullptr, false).is_object();
 }
 
+constexpr const char* kThrottleHint = "send {\"copy_bytes_per_second\": 20000000, \"operations_per_second\": null}: one or both; null is no limit, 0 stops it";
+
+// Keys that are not given stay as they are.
+bool take_throttles(const std::string& body, status::Throttles& throttles) {
+  auto json = Json::parse(body, nullptr, false);
+  if (!json.is_object() || json.empty()) return false;
+  for (const auto& [key, value] : json.items()) {
+    auto* limit = key == "copy_bytes_per_second" ? &throttles.copy_bytes : key == "operations_per_second" ? &throttles.operations : nullptr;
+    if (!limit || !(value.is_null() || value.is_number_unsigned())) return false;
+    *limit = value.is_null() ? std::optional<std::uint64_t>() : value.get<std::uint64_t>();
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string to_string(const std::string& host, int port) {
@@ -73,6 +87,8 @@ struct Server::Impl {
   void set_routes();
   void set_errors();
   void add_command(const std::string& name, void (status::Commands::*command)());
+  void add_throttle();
+  void only_by_post(const std::string& path);
   [[nodiscard]] Handler guarded(Handler handler) const;
   void bind();
   void serve();
@@ -123,6 +139,7 @@ void Server::Impl::set_routes() {
   add_command("pause", &status::Commands::pause);
   add_command("resume", &status::Commands::resume);
   add_command("finish", &status::Commands::finish);
+  add_throttle();
 }
 
 void Server::Impl::add_command(const std::string& name, void (status::Commands::*command)()) {
@@ -137,17 +154,32 @@ void Server::Impl::add_command(const std::string& name, void (status::Commands::
                 }
                 answer(response, 200, {{"ok", true}, {"state", status::to_string(board.get()->state)}});
               }));
+  only_by_post(path);
+}
+
+void Server::Impl::only_by_post(const std::string& path) {
   server.Get(path, guarded([](const httplib::Request&, httplib::Response& response) {
                response.set_header("Allow", "POST");
-               answer_error(response, 405, "a command is sent by POST", "use mongotwin pause, resume or finish");
+               answer_error(response, 405, "a command is sent by POST", "use mongotwin pause, resume, finish or throttle");
              }));
+}
+
+void Server::Impl::add_throttle() {
+  server.Post("/api/v1/throttle", guarded([this](const httplib::Request& request, httplib::Response& response) {
+                auto throttles = commands.throttles();
+                if (!take_throttles(request.body, throttles)) return answer_error(response, 400, "the body is no change of limits", kThrottleHint);
+                log::info("http", "throttle asked for by {}", request.remote_addr);
+                commands.throttle(throttles);
+                answer(response, 200, {{"ok", true}, {"state", status::to_string(board.get()->state)}});
+              }));
+  only_by_post("/api/v1/throttle");
 }
 
 void Server::Impl::set_errors() {
   server.set_error_handler([](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
     auto what = response.status == 404 ? std::string("there is nothing under this path") : fmt::format("the request can't be answered (HTTP status {})", response.status);
-    answer_error(response, response.status, what, "GET /api/v1/status, GET /healthz, POST /api/v1/pause, /api/v1/resume, /api/v1/finish");
+    answer_error(response, response.status, what, "GET /api/v1/status, GET /healthz, POST /api/v1/pause, /api/v1/resume, /api/v1/finish, /api/v1/throttle");
   });
   server.set_exception_handler([](const httplib::Request& request, httplib::Response& response, std::exception_ptr thrown) {
     std::string what = "unknown";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Journal: one of the five seams. What the readers have read and the merger has not yet taken, per shard in ts order.
+// Journal: one of the five seams. What the readers have read, per shard in ts order, until it is applied and saved.
 // One writer and one consumer a shard; thread-safe between them. read_up_to() is the low watermark: every entry of
 // that shard with a ts up to it has been appended (also when nothing relevant was among them).
 #pragma once

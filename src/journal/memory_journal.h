@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MemoryJournal: a Journal that forgets with the process; what was not applied is read again from the source after
-// a restart. Bounded in bytes a shard: when full, the reader waits and the source's own oplog is the buffer.
-// Thread-safe.
+// MemoryJournal: a Journal for the simulation and for tests. It forgets with the process: what was not applied is read
+// again from the source. Bounded in bytes a shard: when full, the reader waits. Thread-safe.
 #pragma once
 
 #include <deque>

@@ -228,6 +228,7 @@ std::uint64_t Field::size_bytes(std::uint64_t least, std::uint64_t most) const {
       {"KiB", 1ULL << 10}, {"MiB", 1ULL << 20}, {"GiB", 1ULL << 30}};
   auto allowed = "a size from " + std::to_string(least / 1000'000) + "MB to " + std::to_string(most / 1000'000'000) + "GB, such as 512MB or 1GiB";
   auto given = text(allowed);
+  if (least == 0 && given == "0") return 0;
   auto digits = std::min(given.find_first_not_of("0123456789"), given.size());
   auto unit = given.substr(std::min(given.find_first_not_of(' ', digits), given.size()));
   if (digits == 0 || digits > 15) refuse(quoted(given) + " is no size", allowed);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 
 #include "base/error.h"
 #include "options/field.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr const char* kUriAllowed = "mongodb://[user:password@]host[:port][,host…][/][?options] or mongodb+srv://…, also with ${VARIABLE} or as file:/path";
 constexpr const char* kPatternAllowed = "[\"db.*\", \"db.collection\", \"db.pre_*\"], or \"*\" for everything";
-constexpr std::uint64_t kMemoryBytesLeast = 64'000'000, kMemoryBytesMost = 1000'000'000'000;
+constexpr std::uint64_t kMemoryBytesLeast = 64'000'000, kMemoryBytesMost = 1000'000'000'000, kJournalBytesLeast = 10'000'000;
 
 using Fields = std::map<std::string, Field>;
 
@@ -24,7 +25,7 @@ const Field* find(const Fields& fields, const std::string& key) {
 
 Fields top(const Field& document) {
   return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target", "copy_users",
-                          "api", "lanes", "copiers", "memory_limit", "log"});
+                          "api", "lanes", "copiers", "memory_limit", "journal", "throttle", "log"});
 }
 
 std::string uri(const Field& document, const Fields& fields, const std::string& key) {
@@ -160,6 +161,22 @@ Api api(const Field& field) {
   return out;
 }
 
+Journal journal(const Field& field) {
+  auto fields = field.fields({"path", "size_limit"});
+  Journal out;
+  if (const auto* path = find(fields, "path")) out.path = path->text("the path of a directory");
+  if (const auto* size = find(fields, "size_limit")) out.size_limit_bytes = size->size_bytes(kJournalBytesLeast, kMemoryBytesMost);
+  return out;
+}
+
+Throttle throttle(const Field& field) {
+  auto fields = field.fields({"copy", "operations"});
+  Throttle out;
+  if (const auto* copy = find(fields, "copy")) out.copy_bytes = copy->size_bytes(0, kMemoryBytesMost);
+  if (const auto* operations = find(fields, "operations")) out.operations = static_cast<std::uint64_t>(operations->whole_number(0, 1'000'000'000));
+  return out;
+}
+
 Log log_options(const Field& field) {
   auto fields = field.fields({"level", "file"});
   Log out;
@@ -196,6 +213,9 @@ Options load(const std::string& path) {
   if (const auto* f = find(fields, "lanes")) o.lanes = f->whole_number(1, 64);
   if (const auto* f = find(fields, "copiers")) o.copiers = f->whole_number(1, 64);
   if (const auto* f = find(fields, "memory_limit")) o.memory_limit_bytes = f->size_bytes(kMemoryBytesLeast, kMemoryBytesMost);
+  if (const auto* f = find(fields, "journal")) o.journal = journal(*f);
+  if (o.journal.path.empty()) o.journal.path = (std::filesystem::path(path).parent_path() / (o.link + ".journal")).string();
+  if (const auto* f = find(fields, "throttle")) o.throttle = throttle(*f);
   if (const auto* f = find(fields, "log")) o.log = log_options(*f);
   return o;
 }
@@ -204,6 +224,19 @@ Api load_api(const std::string& path) {
   auto fields = top(Field::document(path));
   const auto* field = find(fields, "api");
   return field != nullptr ? api(*field) : Api{};
+}
+
+std::string throttle_change(const std::string& copy, const std::string& operations) {
+  std::string out;
+  auto add = [&](const char* key, const std::string& text, auto read) {
+    if (text.empty()) return;
+    auto number = text == "off" ? std::string("null") : std::to_string(read(Field("command line", 1, key, YAML::Node(text))));
+    out += (out.empty() ? "{\"" : ", \"") + std::string(key) + "\": " + number;
+  };
+  add("copy_bytes_per_second", copy, [](const Field& f) { return f.size_bytes(0, kMemoryBytesMost); });
+  add("operations_per_second", operations, [](const Field& f) { return static_cast<std::uint64_t>(f.whole_number(0, 1'000'000'000)); });
+  if (out.empty()) throw Error(Remedy::fix_config, "there is no limit to change", "give --copy, --operations or both");
+  return out + "}";
 }
 
 Api parse_listen(const std::string& text) {

@@ -43,6 +43,16 @@ struct Api {
   std::vector<std::string> names;  // further host names under which the API may be asked (a proxy, a service name)
 };
 
+struct Journal {
+  std::string path;                          // of a directory; by default beside the configuration: <link>.journal
+  std::uint64_t size_limit_bytes = 10'000'000'000;
+};
+
+// A second; empty: no limit.
+struct Throttle {
+  std::optional<std::uint64_t> copy_bytes, operations;
+};
+
 struct Log {
   log::Level level = log::Level::info;
   std::string file;  // empty: stderr only
@@ -59,6 +69,8 @@ struct Options {
   int lanes = 8;    // parallel writers of the continuous phase, 1 to 64
   int copiers = 4;  // parallel copiers of the initial copy, 1 to 64
   std::uint64_t memory_limit_bytes = 256'000'000;  // for what is queued between the stages
+  Journal journal;
+  Throttle throttle;
   Log log;
 };
 
@@ -67,6 +79,10 @@ struct Options {
 // Only where the API listens, for the commands that talk to a running mongotwin: secrets are not resolved, so they
 // need not be there.
 [[nodiscard]] Api load_api(const std::string& path);
+
+// The body of POST /api/v1/throttle for limits as the command line takes them: "20MB", "5000", "off", or empty for those
+// that stay. Throws Error(fix_config).
+[[nodiscard]] std::string throttle_change(const std::string& copy, const std::string& operations);
 
 // "host:port", "[::1]:port"; throws Error(fix_config).
 [[nodiscard]] Api parse_listen(const std::string& text);

@@ -74,7 +74,7 @@ TEST_F(OptionsTest, every_key_is_read) {
                   "namespaces: {include: [\"shop.*\", shop2.orders, \"*.log_*\"], exclude: [\"shop.tmp_*\"]}\n"
                   "on_existing_target: drop\ncopy_users: {exclude: [admin.root, \"*.tmp_*\"]}\n"
                   "api: {listen: \"[::1]:0\", names: [twin.internal]}\n"
-                  "lanes: 16\ncopiers: 1\nmemory_limit: 512MB\n"
+                  "throttle: {copy: 20MB, operations: 5000}\njournal: {path: /var/twin, size_limit: 20GB}\nlanes: 16\ncopiers: 1\nmemory_limit: 512MB\n"
                   "log: {level: debug, file: twin.log}\n"
                   "shard_credentials: {user: direct, password: 'p@ss', auth_source: other}\n");
   EXPECT_EQ(o.link, "dc1-dc2");
@@ -86,6 +86,10 @@ TEST_F(OptionsTest, every_key_is_read) {
   EXPECT_EQ(o.api.host, "::1");
   EXPECT_EQ(o.api.port, 0);
   EXPECT_EQ(o.api.names, std::vector<std::string>{"twin.internal"});
+  EXPECT_EQ(o.throttle.copy_bytes, 20'000'000u);
+  EXPECT_EQ(o.throttle.operations, 5000u);
+  EXPECT_EQ(o.journal.path, "/var/twin");
+  EXPECT_EQ(o.journal.size_limit_bytes, 20'000'000'000u);
   EXPECT_EQ(o.lanes, 16);
   EXPECT_EQ(o.copiers, 1);
   EXPECT_EQ(o.memory_limit_bytes, 512'000'000u);

@@ -20,6 +20,11 @@ void OplogReader::start_at(oplog::Timestamp position) {
   open_ = false;
 }
 
+void OplogReader::go_on_after(oplog::Timestamp position) {
+  start_at(position);
+  position_ = position;
+}
+
 void OplogReader::take(std::vector<bson::Document> entries) {
   std::int64_t first_wall_ms = entries.empty() ? 0 : entries.front()["wall"].date_ms().value_or(0);
   for (auto& entry : entries) {

@@ -27,6 +27,8 @@ class OplogReader {
       : shard_(shard), source_(std::move(source)), journal_(journal), clock_(clock), report_(std::move(report)) {}
   // Before the first step: where to begin; the entry at `position` itself is given too (it may start a transaction).
   void start_at(oplog::Timestamp position);
+  // Or: everything up to `position` is in the journal already.
+  void go_on_after(oplog::Timestamp position);
   [[nodiscard]] Step step(std::stop_token stop);
 
   [[nodiscard]] std::uint64_t entries_read() const { return entries_read_; }

@@ -3,7 +3,15 @@
 // Thread-safe. A refused command throws Error(pause) that says why.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 namespace mongotwin::status {
+
+// Limits a second; empty: none. 0 stops that work until the limit is changed.
+struct Throttles {
+  std::optional<std::uint64_t> copy_bytes, operations;
+};
 
 class Commands {
  public:
@@ -11,6 +19,8 @@ class Commands {
   virtual void pause() = 0;   // stop applying at a cut; reading goes on as far as the journal holds
   virtual void resume() = 0;
   virtual void finish() = 0;  // drain what the source has now, restore what was held back, stop following
+  virtual void throttle(const Throttles& throttles) = 0;  // holds at once, until the next start
+  [[nodiscard]] virtual Throttles throttles() const = 0;
 };
 
 }  // namespace mongotwin::status

@@ -152,6 +152,16 @@ Status read_status(const Json& j) {
     for (const auto& [shard, p] : at->items())
       s.positions[shard] = {read_timestamp(p, "read"), read_timestamp(p, "planned"), read_timestamp(p, "applied"),
                             read_timestamp(p, "checkpointed")};
+  if (auto at = j.find("throttle"); at != j.end()) {
+    read(*at, "copy_bytes_per_second", s.throttle.copy_bytes);
+    read(*at, "operations_per_second", s.throttle.operations);
+  }
+  if (auto at = j.find("journal"); at != j.end()) {
+    read(*at, "bytes", s.journal.bytes);
+    read(*at, "bytes_max", s.journal.bytes_max);
+    read(*at, "age_s", s.journal.age_s);
+    read(*at, "full", s.journal.full);
+  }
   if (j.contains("copy")) s.copy = read_copy(j["copy"]);
   if (j.contains("ops")) s.ops = read_ops(j["ops"]);
   read(j, "warnings", s.warnings);
@@ -174,6 +184,8 @@ std::string to_json(const Status& s) {
               {"target", write(s.target)},
               {"lag_ms", or_null(s.lag_ms)},
               {"positions", write_positions(s.positions)},
+              {"journal", {{"bytes", s.journal.bytes}, {"bytes_max", s.journal.bytes_max}, {"age_s", or_null(s.journal.age_s)}, {"full", s.journal.full}}},
+              {"throttle", {{"copy_bytes_per_second", or_null(s.throttle.copy_bytes)}, {"operations_per_second", or_null(s.throttle.operations)}}},
               {"copy", write(s.copy)},
               {"ops", write(s.ops)},
               {"warnings", redacted(s.warnings)},

@@ -13,6 +13,7 @@
 
 #include "base/annotations.h"
 #include "bson/view.h"
+#include "status/commands.h"
 
 namespace mongotwin::status {
 
@@ -47,6 +48,13 @@ struct OpsProgress {
   std::map<std::string, std::uint64_t> by_kind;  // insert, update, delete, ddl, transaction
 };
 
+// What has been read and is not yet applied and saved, on disk.
+struct JournalInfo {
+  std::uint64_t bytes = 0, bytes_max = 0;
+  std::optional<std::int64_t> age_s;  // of its oldest entry
+  bool full = false;                  // reading waits for room
+};
+
 struct ClusterInfo {
   std::string uri;      // redacted
   std::string kind;     // "sharded" or "replica set"
@@ -65,6 +73,8 @@ struct Status {
   ClusterInfo source, target;
   std::optional<std::int64_t> lag_ms;  // unknown before the copy has ended
   std::map<std::string, ShardPositions> positions;
+  JournalInfo journal;
+  Throttles throttle;
   CopyProgress copy;
   OpsProgress ops;
   std::vector<std::string> warnings;

@@ -191,9 +191,9 @@ class Twin:
 
     # ---- commands
 
-    def command(self, name: str) -> dict[str, Any]:
+    def command(self, name: str, body: Optional[dict[str, Any]] = None) -> dict[str, Any]:
         """POST /api/v1/<name>; raises RuntimeError with the answer if it is refused."""
-        request = urllib.request.Request(f"http://{self.api}/api/v1/{name}", b"{}", {"Content-Type": "application/json"})
+        request = urllib.request.Request(f"http://{self.api}/api/v1/{name}", json.dumps(body or {}).encode(), {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)

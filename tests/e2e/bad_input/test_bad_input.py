@@ -217,3 +217,10 @@ def _forget_history(source):
         assert oplog.delete_many({"ts": {"$lt": newest}}).deleted_count > 40
     alone.stop()
     source.start()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_journal_that_cannot_be_there(tmp_path, pair, clients, command):
+    (tmp_path / "file").write_text("")
+    config = _uris(pair, journal={"path": str(tmp_path / "file" / "journal")})
+    refused(command, tmp_path, config, ["journal", "is no directory", "journal.path"], *clients)

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "copy/copy_plan.h"
+
+#include <fmt/format.h>
+
+#include "mongo/cursor.h"
+
+namespace mongotwin::copy {
+namespace {
+
+constexpr const char* kDatabase = "mongotwin";
+constexpr const char* kItems = "copy_items";
+constexpr const char* kRanges = "copy_ranges";
+constexpr std::size_t kInsertBytes = 8u << 20, kInsertCount = 10'000;
+
+void append_majority(bson::Builder& b) { b.open_document("writeConcern").string("w", "majority").close(); }
+
+void append_size(bson::Builder& b, Size size) { b.int64("documents", static_cast<std::int64_t>(size.documents)).int64("bytes", static_cast<std::int64_t>(size.bytes)); }
+
+Size size_of(bson::View v) {
+  return {static_cast<std::uint64_t>(v.integer("documents").value_or(0)), static_cast<std::uint64_t>(v.integer("bytes").value_or(0))};
+}
+
+std::optional<bson::Document> document_of(bson::View v, const char* name) {
+  auto d = v.document(name);
+  return d ? std::optional(bson::Document::copy_of(*d)) : std::nullopt;
+}
+
+bson::Document to_document(const std::string& id, const std::string& link, std::size_t number, const PlannedCollection& c) {
+  bson::Builder b;
+  b.string("_id", id).string("link", link).int64("n", static_cast<std::int64_t>(number)).string("ns", c.from.ns).uuid("uuid", c.from.uuid.view());
+  b.document("options", c.from.options).open_array("indexes");
+  for (std::size_t i = 0; i < c.from.indexes.size(); ++i) b.document(std::to_string(i), c.from.indexes[i]);
+  b.close();
+  if (c.from.shard_key) b.document("shard_key", *c.from.shard_key).boolean("shard_key_unique", c.from.shard_key_unique);
+  b.open_array("shards");
+  for (std::size_t i = 0; i < c.from.shards.size(); ++i) b.int32(std::to_string(i), static_cast<std::int32_t>(c.from.shards[i]));
+  b.close();
+  append_size(b, c.estimate);
+  return b.boolean("indexed", c.indexed).finish();
+}
+
+PlannedCollection collection_of(bson::View v) {
+  PlannedCollection c;
+  c.from.ns = v.string("ns").value_or("");
+  c.from.uuid = oplog::Uuid::from(v["uuid"]).value_or(oplog::Uuid());
+  c.from.options = bson::Document::copy_of(v.fields("options"));
+  for (const auto& e : v.fields("indexes")) c.from.indexes.push_back(bson::Document::copy_of(*e.document()));
+  c.from.shard_key = document_of(v, "shard_key");
+  c.from.shard_key_unique = v["shard_key_unique"].truthy();
+  for (const auto& e : v.fields("shards")) c.from.shards.push_back(static_cast<oplog::ShardIndex>(e.integer().value_or(0)));
+  c.estimate = size_of(v);
+  c.indexed = v["indexed"].truthy();
+  return c;
+}
+
+PlannedRange range_of(bson::View v) {
+  PlannedRange r;
+  r.what.collection = static_cast<std::size_t>(v.integer("collection").value_or(0));
+  r.what.min = document_of(v, "min");
+  r.what.max = document_of(v, "max");
+  r.what.natural = v["natural"].truthy();
+  r.done = v["done"].truthy();
+  r.size = size_of(v);
+  r.last = document_of(v, "last");
+  return r;
+}
+
+}  // namespace
+
+std::string CopyPlan::id_of(const char* kind, std::size_t number) const { return fmt::format("{}/{}/{:09}", link_, kind, number); }
+
+void CopyPlan::save(const Plan& plan) {
+  clear();
+  std::vector<bson::Document> items, ranges;
+  for (std::size_t n = 0; n < plan.collections.size(); ++n) items.push_back(to_document(id_of("c", n), link_, n, plan.collections[n]));
+  for (std::size_t n = 0; n < plan.views.size(); ++n)
+    items.push_back(bson::Builder().string("_id", id_of("v", n)).string("link", link_).string("view", plan.views[n].ns).document("definition", plan.views[n].definition).finish());
+  for (std::size_t n = 0; n < plan.ranges.size(); ++n) {
+    const auto& r = plan.ranges[n].what;
+    bson::Builder b;
+    b.string("_id", id_of("r", n)).string("link", link_).int64("collection", static_cast<std::int64_t>(r.collection)).boolean("natural", r.natural);
+    if (r.min) b.document("min", *r.min);
+    if (r.max) b.document("max", *r.max);
+    ranges.push_back(b.finish());
+  }
+  insert(kItems, items);
+  insert(kRanges, ranges);
+}
+
+Plan CopyPlan::load() {
+  Plan plan;
+  for (const auto& doc : read(kItems)) {
+    if (auto view = doc.view().string("view")) plan.views.push_back({std::string(*view), bson::Document::copy_of(doc.view().fields("definition"))});
+    else plan.collections.push_back(collection_of(doc));
+  }
+  for (const auto& doc : read(kRanges)) plan.ranges.push_back(range_of(doc));
+  return plan;
+}
+
+void CopyPlan::range_done(std::size_t range, Size size, const std::optional<bson::Document>& last) {
+  bson::Builder b;
+  b.boolean("done", true);
+  append_size(b, size);
+  if (last) b.document("last", *last);
+  set(kRanges, id_of("r", range), b.finish());
+}
+
+void CopyPlan::indexed(std::size_t collection) { set(kItems, id_of("c", collection), bson::Builder().boolean("indexed", true).finish()); }
+
+void CopyPlan::clear() {
+  for (const auto* collection : {kItems, kRanges}) {
+    bson::Builder b;
+    b.string("delete", collection).open_array("deletes").open_document("0").open_document("q").string("link", link_).close().int32("limit", 0).close().close();
+    append_majority(b);
+    pool_.acquire().run(kDatabase, b.finish());
+  }
+}
+
+void CopyPlan::insert(const char* collection, const std::vector<bson::Document>& documents) {
+  for (std::size_t next = 0; next < documents.size();) {
+    bson::Builder b;
+    b.string("insert", collection).open_array("documents");
+    for (std::size_t n = 0; next < documents.size() && n < kInsertCount && b.size() < kInsertBytes; ++n, ++next) b.document(std::to_string(n), documents[next]);
+    b.close();
+    append_majority(b);
+    auto reply = pool_.acquire().run(kDatabase, b.finish());
+    for (const auto& e : reply.view().fields("writeErrors"))
+      throw Error(Remedy::pause, fmt::format("target: the plan of the copy can't be saved: {}", e.fields().string("errmsg").value_or("")), "give the target's user the right to write to the database mongotwin");
+  }
+}
+
+void CopyPlan::set(const char* collection, const std::string& id, bson::View fields) {
+  bson::Builder b;
+  b.string("update", collection).open_array("updates").open_document("0").open_document("q").string("_id", id).close().open_document("u").document("$set", fields).close().close().close();
+  append_majority(b);
+  auto reply = pool_.acquire().run(kDatabase, b.finish());
+  if (reply["n"].integer().value_or(0) == 1) return;
+  throw Error(Remedy::pause, fmt::format("target: the plan of the copy in mongotwin.{} has lost {}", collection, id), "remove the link's checkpoint there and start again with a new copy");
+}
+
+std::vector<bson::Document> CopyPlan::read(const char* collection) {
+  auto client = pool_.acquire();
+  auto find = bson::Builder().string("find", collection).open_document("filter").string("link", link_).close().open_document("sort").int32("_id", 1).close().open_document("readConcern").string("level", "majority").close().finish();
+  return mongo::fetch_all(client, kDatabase, find);
+}
+
+}  // namespace mongotwin::copy
