@@ -85,6 +85,8 @@ void Replicator::publish() {
   for (const auto& held : holds_.ttls()) status.warnings.push_back("held back until finish: expiry of index " + held.name + " on " + held.ns);
   for (const auto& held : holds_.collection_ttls()) status.warnings.push_back("held back until finish: expiry of collection " + held.ns);
   for (const auto& held : holds_.uniques()) status.warnings.push_back("held back until the target is consistent: unique index " + held.name + " on " + held.ns);
+  if (status.throttle.copy_bytes == 0u && status.state == State::copying) status.warnings.emplace_back("nothing is copied: the throttle is at 0 (mongotwin throttle --copy off lifts it)");
+  if (status.throttle.operations == 0u && status.state != State::copying) status.warnings.emplace_back("nothing is applied: the throttle is at 0 (mongotwin throttle --operations off lifts it)");
   for (auto& reason : waits_.reasons()) status.warnings.push_back(std::move(reason));
   board_.set(std::move(status));
 }

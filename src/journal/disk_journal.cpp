@@ -152,7 +152,7 @@ std::optional<Timestamp> DiskJournal::open_shard(ShardIndex shard, Timestamp fro
   using Flags = rocksdb::DB::SizeApproximationFlags;
   if (auto status = db_->GetApproximateSizes(db_->DefaultColumnFamily(), &range, 1, &bytes, static_cast<Flags>(Flags::INCLUDE_FILES | Flags::INCLUDE_MEMTABLES)); !status.ok()) fail(directory_, status);
   if (bytes > 0) lot.chunks.push_back({span->first, span->last, bytes});
-  bytes_ += bytes;
+  lot.bytes = bytes;
   return span->last;
 }
 
@@ -162,7 +162,7 @@ void DiskJournal::put(const std::string& key, Timestamp ts) {
 
 bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp read_up_to) {
   auto& lot = lots_.at(shard);
-  if (!batch.empty() && bytes_ >= limits_.disk_bytes) {
+  if (!batch.empty() && lot.bytes >= limits_.disk_bytes / lots_.size()) {
     lot.waits = true;
     return false;
   }
@@ -187,7 +187,7 @@ bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp
   }
   writes.Put("l" + lot.name, ts_value(read_up_to));
   if (auto status = db_->Write({}, &writes); !status.ok()) fail(directory_, status);
-  bytes_ += bytes;
+  lot.bytes += bytes;
   {
     Lock lock(lot.m);
     if (!batch.empty()) {
@@ -288,9 +288,8 @@ void DiskJournal::trim(ShardIndex shard, Timestamp before) {
   rocksdb::Slice from(begin), to(end);
   // Whole files go at once; what shares a file with later entries goes with them.
   if (auto status = rocksdb::DeleteFilesInRange(db_.get(), db_->DefaultColumnFamily(), &from, &to, false); !status.ok()) fail(directory_, status);
-  bytes_ -= freed;
-  for (std::size_t s = 0; s < lots_.size(); ++s)
-    if (lots_[s].waits) on_room_.at(s)->notify();
+  lot.bytes -= freed;
+  if (lot.waits) on_room_.at(shard)->notify();
 }
 
 void DiskJournal::sync() {
@@ -298,9 +297,10 @@ void DiskJournal::sync() {
 }
 
 DiskJournal::Size DiskJournal::size() const {
-  Size out{bytes_, limits_.disk_bytes, 0, false};
+  Size out{0, limits_.disk_bytes, 0, false};
   for (const auto& lot : lots_) {
     Lock lock(lot.m);
+    out.bytes += lot.bytes;
     out.full |= lot.waits;
     if (!lot.chunks.empty() && (out.oldest_t == 0 || lot.chunks.front().first.t < out.oldest_t)) out.oldest_t = lot.chunks.front().first.t;
   }

@@ -25,7 +25,9 @@ namespace mongotwin::journal {
 
 struct DiskLimits {
   std::uint64_t window_bytes = 64'000'000;    // in memory, for all shards together
-  std::uint64_t disk_bytes = 10'000'000'000;  // of entries; the directory may be larger by some write buffers
+  // Of entries; the directory may be larger by some write buffers. Each shard has its part of it: one that is ahead must
+  // not take the room of one that all wait for.
+  std::uint64_t disk_bytes = 10'000'000'000;
 };
 
 class DiskJournal final : public Journal {
@@ -78,6 +80,7 @@ class DiskJournal final : public Journal {
     Timestamp taken GUARDED_BY(m);       // the consumer's last; null: from `from` on
     Timestamp from GUARDED_BY(m);
     std::deque<Chunk> chunks GUARDED_BY(m);
+    std::atomic<std::uint64_t> bytes{0};
     std::atomic<bool> waits{false};
   };
   void put(const std::string& key, Timestamp ts);
@@ -90,7 +93,6 @@ class DiskJournal final : public Journal {
   std::vector<Signal*> on_room_;
   std::unique_ptr<rocksdb::DB> db_;
   std::deque<Lot> lots_;
-  std::atomic<std::uint64_t> bytes_{0};
 };
 
 }  // namespace mongotwin::journal

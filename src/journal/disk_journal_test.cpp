@@ -138,13 +138,15 @@ TEST_F(DiskJournalTest, ShardsThatWentAreForgotten) {
 }
 
 TEST_F(DiskJournalTest, FullUntilTrimmed) {
-  auto journal = make({.window_bytes = 10'000, .disk_bytes = 2'000'000});
+  auto journal = make({.window_bytes = 10'000, .disk_bytes = 4'000'000});
   (void)journal->open_shard(0, {1, 0});
+  (void)journal->open_shard(1, {1, 0});
   std::uint32_t n = 1;
   while (append(*journal, 0, n, n, 10'000)) ++n;
   EXPECT_GT(n, 150u);
   EXPECT_TRUE(journal->size().full);
   EXPECT_EQ(journal->size().oldest_t, 1u);
+  EXPECT_TRUE(append(*journal, 1, 1, 1)) << "a shard that is behind has room of its own";
   EXPECT_EQ(take_all(*journal, 0).size(), n - 1);
   EXPECT_FALSE(append(*journal, 0, n, n)) << "taken is not yet applied";
   journal->trim(0, {n / 2, 1});
@@ -170,7 +172,7 @@ TEST_F(DiskJournalTest, DISABLED_AppendsForEver) {
 TEST_F(DiskJournalTest, FullFromAnEarlierRunEmptiesWhenAllIsApplied) {
   std::uint32_t n = 1;
   {
-    auto journal = make({.disk_bytes = 2'000'000});
+    auto journal = make({.disk_bytes = 9'000'000});
     (void)journal->open_shard(0, {1, 0});
     for (; journal->size().bytes < 2'000'000; ++n) {
       std::string noise(1000, '\0');
@@ -179,7 +181,7 @@ TEST_F(DiskJournalTest, FullFromAnEarlierRunEmptiesWhenAllIsApplied) {
       ASSERT_TRUE(journal->append(0, batch, {n, 1}));
     }
   }
-  auto journal = make({.disk_bytes = 1'500'000});
+  auto journal = make({.disk_bytes = 3'000'000});
   (void)journal->open_shard(0, {1, 0});
   EXPECT_EQ(take_all(*journal, 0), numbers(1, n - 1));
   EXPECT_FALSE(append(*journal, 0, n, n));
