@@ -56,6 +56,7 @@ def _counts(client):
     return {name: db[name].count_documents({}) for name in db.list_collection_names() if not name.startswith("system.")}
 
 
+@pytest.mark.since(6, 0)  # clustered collections, and expiry by collMod on a plain index
 def test_until_it_is_finished(impatient):
     db = impatient.source_client["expiring"]
     _make(db, "copied")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from e2e.definitions import every_index, fill
 from e2e.failpoint import failpoint
 
@@ -40,6 +41,7 @@ def test_out_of_it(replica_sets):
     _assert_same(replica_sets, finish=twin)
 
 
+@pytest.mark.since(6, 0)  # clustered collections and pre-images
 def test_into_it_with_everything(replica_sets):
     """Under writes: documents as of the rename, indexes, options, natural order; what comes later is applied to it."""
     shop = replica_sets.source_client["shop"]

@@ -67,10 +67,13 @@ def _copy_and_kill(pair: Any, acts: list[Callable[[int], None]], applied: int = 
 
 def _rolling(db: Any, name: str, seed: int) -> Callable[[int], None]:
     rng = Random(seed)
+    may_change = db.client.server_info()["versionArray"][0] >= 6  # before, they keep their size and are not deleted singly
 
     def roll(time: int) -> None:
         count = rng.randrange(1, 40)
         db[name].insert_many([{"_id": f"{time} {n}", "pad": "x" * rng.choice((0, 10, 300, 900))} for n in range(count)])
+        if not may_change:
+            return
         if time % 5 == 0:
             db[name].update_one({"_id": f"{time} {count - 1}"}, {"$set": {"updated": time}})
         if time % 7 == 0:
