@@ -76,6 +76,12 @@ void append(std::vector<DocWrite*>& to, const std::vector<DocWrite*>& from) { to
 
 }  // namespace
 
+void remove_all(TargetWriter& writer, const std::string& ns, const std::vector<bson::Document>& queries) {
+  if (queries.empty()) return;
+  if (auto result = writer.remove(ns, queries, false); !result.errors.empty())
+    throw Error(Remedy::pause, fmt::format("target: {}: a delete is refused: {}", ns, result.errors.front().message));
+}
+
 Step LaneApplier::step() {
   if (not_before_ && clock_.now() < *not_before_) return Step::idle;
   if (!batch_ && !take_up()) return Step::idle;
@@ -139,10 +145,7 @@ void LaneApplier::apply_fast(const std::string& ns, Writes& writes) {
   auto shard_key = writer_->shard_key(ns);
   Sorted sorted;
   for (auto* w : writes) sort_one(*w, shard_key, sorted);
-  if (!sorted.removes.empty()) {
-    auto result = writer_->remove(ns, sorted.removes, false);
-    if (!result.errors.empty()) throw Error(Remedy::pause, fmt::format("target: {}: a delete is refused: {}", ns, result.errors.front().message));
-  }
+  remove_all(*writer_, ns, sorted.removes);
   auto exact = std::move(sorted.exact);
   if (!sorted.updates.empty()) {
     auto result = writer_->update(ns, sorted.updates, false);
@@ -196,10 +199,7 @@ void LaneApplier::roll(const std::string& ns, const Writes& writes, bool toleran
       removes.push_back(key_query({}, writes[n]->key));
     }
   }
-  if (!removes.empty()) {
-    auto result = writer_->remove(ns, removes, false);
-    if (!result.errors.empty()) throw Error(Remedy::pause, fmt::format("target: {}: a delete is refused: {}", ns, result.errors.front().message));
-  }
+  remove_all(*writer_, ns, removes);
   std::set<std::size_t> order;
   for (const auto& [key, n] : alive) order.insert(n);
   Writes run;

@@ -67,6 +67,9 @@ class LaneApplier {
 // strict: a document that should be there and is not, or the other way round, is a divergence: throws Error(pause).
 [[nodiscard]] std::vector<plan::DocWrite*> apply_exact(TargetWriter& writer, const std::string& ns, std::vector<plan::DocWrite*> writes, bool strict);
 
+// Deletes, in any order; throws Error(pause) if one is refused. Nothing to delete is fine.
+void remove_all(TargetWriter& writer, const std::string& ns, const std::vector<bson::Document>& queries);
+
 // A document key as a query: the target's shard key as far as `source` has it, and _id.
 [[nodiscard]] bson::Document key_query(const std::vector<std::string>& shard_key, bson::View source);
 

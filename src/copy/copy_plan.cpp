@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "apply/mongo_writer.h"
 #include "mongo/cursor.h"
 
 namespace mongotwin::copy {
@@ -12,8 +13,6 @@ constexpr const char* kDatabase = "mongotwin";
 constexpr const char* kItems = "copy_items";
 constexpr const char* kRanges = "copy_ranges";
 constexpr std::size_t kInsertBytes = 8u << 20, kInsertCount = 10'000;
-
-void append_majority(bson::Builder& b) { b.open_document("writeConcern").string("w", "majority").close(); }
 
 void append_size(bson::Builder& b, Size size) { b.int64("documents", static_cast<std::int64_t>(size.documents)).int64("bytes", static_cast<std::int64_t>(size.bytes)); }
 
@@ -112,7 +111,7 @@ void CopyPlan::clear() {
   for (const auto* collection : {kItems, kRanges}) {
     bson::Builder b;
     b.string("delete", collection).open_array("deletes").open_document("0").open_document("q").string("link", link_).close().int32("limit", 0).close().close();
-    append_majority(b);
+    apply::append_majority(b);
     pool_.acquire().run(kDatabase, b.finish());
   }
 }
@@ -123,7 +122,7 @@ void CopyPlan::insert(const char* collection, const std::vector<bson::Document>&
     b.string("insert", collection).open_array("documents");
     for (std::size_t n = 0; next < documents.size() && n < kInsertCount && b.size() < kInsertBytes; ++n, ++next) b.document(std::to_string(n), documents[next]);
     b.close();
-    append_majority(b);
+    apply::append_majority(b);
     auto reply = pool_.acquire().run(kDatabase, b.finish());
     for (const auto& e : reply.view().fields("writeErrors"))
       throw Error(Remedy::pause, fmt::format("target: the plan of the copy can't be saved: {}", e.fields().string("errmsg").value_or("")), "give the target's user the right to write to the database mongotwin");
@@ -133,7 +132,7 @@ void CopyPlan::insert(const char* collection, const std::vector<bson::Document>&
 void CopyPlan::set(const char* collection, const std::string& id, bson::View fields) {
   bson::Builder b;
   b.string("update", collection).open_array("updates").open_document("0").open_document("q").string("_id", id).close().open_document("u").document("$set", fields).close().close().close();
-  append_majority(b);
+  apply::append_majority(b);
   auto reply = pool_.acquire().run(kDatabase, b.finish());
   if (reply["n"].integer().value_or(0) == 1) return;
   throw Error(Remedy::pause, fmt::format("target: the plan of the copy in mongotwin.{} has lost {}", collection, id), "remove the link's checkpoint there and start again with a new copy");

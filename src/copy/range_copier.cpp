@@ -61,7 +61,8 @@ bson::Document last_id(bson::View documents) {
 }
 
 void append_write_options(bson::Builder& b) {
-  b.boolean("bypassDocumentValidation", true).open_document("writeConcern").string("w", "majority").close();
+  b.boolean("bypassDocumentValidation", true);
+  apply::append_majority(b);
 }
 
 }  // namespace
@@ -167,9 +168,7 @@ void RangeCopier::remove_moved(bson::View documents, const CollectionCopy& colle
     auto query = apply::key_query(shard_key, there);
     if (mine == ours.end() || query != apply::key_query(shard_key, mine->second)) moved.push_back(std::move(query));
   }
-  if (moved.empty()) return;
-  if (auto result = writer.remove(collection.target_ns, moved, false); !result.errors.empty())
-    throw Error(Remedy::pause, fmt::format("target: {}: a delete is refused: {}", collection.target_ns, result.errors.front().message));
+  apply::remove_all(writer, collection.target_ns, moved);
 }
 
 // Finds the collection again after its name or UUID changed: false if it is gone. While a shard is behind, the name

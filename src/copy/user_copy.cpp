@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "apply/mongo_writer.h"
 #include "base/log.h"
 #include "mongo/cursor.h"
 #include "oplog/namespace_filter.h"
@@ -20,8 +21,6 @@ constexpr const char* kRole = "role ";
 bool is_user(const std::string& name) { return name.starts_with(kUser); }
 
 std::string id_of(bson::View v, const char* name) { return fmt::format("{}.{}", v.string("db").value_or(""), v.string(name).value_or("")); }
-
-void append_majority(bson::Builder& b) { b.open_document("writeConcern").string("w", "majority").close(); }
 
 std::vector<std::string_view> sorted(bson::View array) {
   std::vector<std::string_view> out;
@@ -106,8 +105,8 @@ std::size_t UserCopy::sync(Upto upto) {
     for (const auto& name : gone) copied_.erase(name);
     if (save_) save_({copied_.begin(), copied_.end()});
   }
-  for (const auto& list : {users, roles})
-    for (const auto& [name, doc] : list) log::debug("users", "target: {} is as on the source", name);
+  for (const auto* list : {&users, &roles})
+    for (const auto& [name, doc] : *list) log::debug("users", "target: {} is as on the source", name);
   log::info("users", "target: {} users and {} roles brought to what the source has, {} dropped", users.size(), roles.size(), gone.size());
   return changed;
 }
@@ -121,7 +120,7 @@ void UserCopy::write_users(const Documents& changed) {
     for (std::size_t n = 0; n < kUsersAtOnce && next != changed.end(); ++n, ++next)
       b.open_document(std::to_string(n)).open_document("q").value("_id", next->second["_id"]).close().document("u", next->second).boolean("upsert", true).close();
     b.close();
-    append_majority(b);
+    apply::append_majority(b);
     run("admin", b.finish(), first);
   }
 }
@@ -141,7 +140,7 @@ void UserCopy::write_role(Documents& pending, std::string name) {
   b.value("privileges", role["privileges"]).value("roles", role["roles"]);
   if (auto restrictions = role["authenticationRestrictions"]) b.value("authenticationRestrictions", restrictions);
   else b.open_array("authenticationRestrictions").close();
-  append_majority(b);
+  apply::append_majority(b);
   run(std::string(role.view().string("db").value_or("")), b.finish(), name);
 }
 
@@ -151,7 +150,7 @@ void UserCopy::drop(const std::string& name) {
   bool user = is_user(name);
   bson::Builder b;
   b.string(user ? "dropUser" : "dropRole", it->second.view().string(user ? "user" : "role").value_or(""));
-  append_majority(b);
+  apply::append_majority(b);
   run(std::string(it->second.view().string("db").value_or("")), b.finish(), name, {kUserNotFound, kRoleNotFound});
 }
 

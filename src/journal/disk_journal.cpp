@@ -196,11 +196,8 @@ bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp
       lot.chunks.back().bytes += bytes;
       lot.appended = batch.back().ts;
     }
-    if (!lot.spilled && lot.window_bytes + bytes > limits_.window_bytes / lots_.size() && !lot.window.empty()) lot.spilled = true;
-    if (!lot.spilled) {
-      for (auto& record : batch) lot.window.push_back(std::move(record));
-      lot.window_bytes += bytes;
-    }
+    if (!lot.spilled && lot.window.bytes() + bytes > limits_.window_bytes / lots_.size() && !lot.window.empty()) lot.spilled = true;
+    if (!lot.spilled) lot.window.push(batch);
     lot.read_up_to = read_up_to;
   }
   batch.clear();
@@ -215,11 +212,7 @@ std::vector<Record> DiskJournal::take(ShardIndex shard, std::size_t max) {
   bool first = false;
   {
     Lock lock(lot.m);
-    while (!lot.window.empty() && out.size() < max) {
-      lot.window_bytes -= lot.window.front().entry.size();
-      out.push_back(std::move(lot.window.front()));
-      lot.window.pop_front();
-    }
+    out = lot.window.take(max);
     if (!out.empty()) {
       lot.taken = out.back().ts;
       return out;

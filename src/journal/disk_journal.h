@@ -15,7 +15,7 @@
 
 #include "base/annotations.h"
 #include "base/worker.h"
-#include "journal/journal.h"
+#include "journal/window.h"
 
 namespace rocksdb {
 class DB;
@@ -73,8 +73,7 @@ class DiskJournal final : public Journal {
   struct Lot {
     std::string name;
     mutable Mutex m;
-    std::deque<Record> window GUARDED_BY(m);
-    std::size_t window_bytes GUARDED_BY(m) = 0;
+    Window window GUARDED_BY(m);
     bool spilled GUARDED_BY(m) = false;  // the window misses what is on disk behind `taken`
     Timestamp first GUARDED_BY(m), appended GUARDED_BY(m), read_up_to GUARDED_BY(m);
     Timestamp taken GUARDED_BY(m);       // the consumer's last; null: from `from` on

@@ -12,12 +12,9 @@ bool MemoryJournal::append(ShardIndex shard, std::vector<Record>& batch, Timesta
   auto& lot = lots_.at(shard);
   {
     Lock lock(lot.m);
-    if (!batch.empty() && lot.bytes >= bytes_max_) return false;
+    if (!batch.empty() && lot.window.bytes() >= bytes_max_) return false;
     TWIN_INVARIANT(read_up_to >= lot.read_up_to);
-    for (auto& record : batch) {
-      lot.bytes += record.entry.size();
-      lot.records.push_back(std::move(record));
-    }
+    lot.window.push(batch);
     lot.read_up_to = read_up_to;
   }
   batch.clear();
@@ -30,11 +27,7 @@ std::vector<Record> MemoryJournal::take(ShardIndex shard, std::size_t max) {
   std::vector<Record> out;
   {
     Lock lock(lot.m);
-    while (!lot.records.empty() && out.size() < max) {
-      lot.bytes -= lot.records.front().entry.size();
-      out.push_back(std::move(lot.records.front()));
-      lot.records.pop_front();
-    }
+    out = lot.window.take(max);
   }
   if (!out.empty()) on_room_.at(shard)->notify();
   return out;

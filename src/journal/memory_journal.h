@@ -7,7 +7,7 @@
 
 #include "base/annotations.h"
 #include "base/worker.h"
-#include "journal/journal.h"
+#include "journal/window.h"
 
 namespace mongotwin::journal {
 
@@ -22,8 +22,7 @@ class MemoryJournal final : public Journal {
  private:
   struct Lot {
     mutable Mutex m;
-    std::deque<Record> records GUARDED_BY(m);
-    std::size_t bytes GUARDED_BY(m) = 0;
+    Window window GUARDED_BY(m);
     Timestamp read_up_to GUARDED_BY(m);
   };
   const std::size_t bytes_max_;
