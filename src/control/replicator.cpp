@@ -196,9 +196,10 @@ void Replicator::copy(std::stop_token stop) {
     }
     pipeline_->start_reading(saved_.resume);
     copy::CopyLimits limits;
-    limits.copiers = options_.copiers;
+    limits.copiers = [this] { return options_.copiers; };
+    limits.memory_bytes = options_.memory_limit_bytes / 4;
     auto note_held = [this] { store_->save(bson::Builder().document("held", holds_.to_document()).finish()); };
-    copy_ = std::make_unique<copy::InitialCopy>(*pair_->source, *pair_->target, *layout_, *ddl_, *plan_, copy_throttle_, limits, waits_.reporter("copy"), note_held);
+    copy_ = std::make_unique<copy::InitialCopy>(*pair_->source, *pair_->target, *layout_, *ddl_, *plan_, copy_throttle_, limits, saved_.positions, waits_.reporter("copy"), note_held);
     copy = copy_.get();
   }
   set_state(State::copying);

@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "copy/batch_writer.h"
+#include "copy/range_reader.h"
 #include "mongo/cursor.h"
 
 namespace mongotwin::copy {
 namespace {
 
+constexpr std::uint64_t kMemoryBytes = 64u << 20;
 constexpr auto kHint = "start again with a new copy; to avoid it, include both names in the configuration";
 
 std::optional<source::SourceCollection> find_collection(mongo::Client& client, const BringIn& what) {
@@ -29,10 +32,23 @@ bool redefined_since(mongo::Client& client, const BringIn& what) {
   return !mongo::fetch_all(client, "local", find.int32("limit", 1).boolean("singleBatch", true).finish()).empty();
 }
 
+class InlineSink final : public RangeReader::Sink {
+ public:
+  InlineSink(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, const WaitReport& report, CollectionCopy& collection, std::stop_token stop)
+      : writer_(source, target, layout, report), collection_(collection), stop_(std::move(stop)) {}
+  void take(Batch batch) override { collection_.documents += writer_.write(batch, collection_, stop_).documents; }
+  void again() override { collection_.documents = 0; }
+
+ private:
+  BatchWriter writer_;
+  CollectionCopy& collection_;
+  std::stop_token stop_;
+};
+
 }  // namespace
 
 void bring_in(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, const BringIn& what,
-              const RangeCopier::WaitReport& report, std::stop_token stop) {
+              const WaitReport& report, std::stop_token stop) {
   auto client = source.router().acquire();
   CollectionCopy copy;
   copy.target_ns = what.target_ns;
@@ -49,8 +65,11 @@ void bring_in(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayou
   }
   copy.from = *found;
   ddl.create_collection(what.target_ns, copy.from.options, true);
-  bool natural = static_cast<bool>(copy.from.options["clusteredIndex"]);
-  RangeCopier(source, target, layout, report).copy({0, {}, {}, natural}, copy, [](const CollectionCopy&) { TWIN_INVARIANT(false); }, stop);
+  auto by = copy.from.options["clusteredIndex"] ? Range::By::order : Range::By::id;
+  ByteBudget budget(kMemoryBytes);
+  InlineSink sink(source, target, layout, report, copy, stop);
+  auto end = RangeReader(source, {}, report, nullptr, budget).read({0, by, {}, {}, false, 0, {}, false}, copy, sink, stop);
+  copy.gone = end == RangeReader::End::gone;
   if (copy.gone) throw Error(Remedy::resync, fmt::format("{} was renamed into what is to be replicated and dropped while it was copied", what.target_ns), kHint);
   if (stop.stop_requested()) return;
   if (!copy.from.indexes.empty()) ddl.create_indexes(what.target_ns, copy.from.indexes, what.consistent);

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "apply/ddl_applier.h"
-#include "copy/range_copier.h"
+#include "copy/collection_copy.h"
 
 namespace mongotwin::copy {
 
@@ -20,6 +20,6 @@ struct BringIn {
 
 // May be called again after it broke off. Throws Error(resync) if that moment, or the collection, is gone.
 void bring_in(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, const BringIn& what,
-              const RangeCopier::WaitReport& report, std::stop_token stop);
+              const WaitReport& report, std::stop_token stop);
 
 }  // namespace mongotwin::copy

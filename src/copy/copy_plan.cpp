@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "apply/mongo_writer.h"
 #include "mongo/cursor.h"
 
@@ -25,7 +27,7 @@ std::optional<bson::Document> document_of(bson::View v, const char* name) {
   return d ? std::optional(bson::Document::copy_of(*d)) : std::nullopt;
 }
 
-bson::Document to_document(const std::string& id, const std::string& link, std::size_t number, const PlannedCollection& c) {
+bson::Document item_of(const std::string& id, const std::string& link, std::size_t number, const PlannedCollection& c) {
   bson::Builder b;
   b.string("_id", id).string("link", link).int64("n", static_cast<std::int64_t>(number)).string("ns", c.from.ns).uuid("uuid", c.from.uuid.view());
   b.document("options", c.from.options).open_array("indexes");
@@ -50,18 +52,38 @@ PlannedCollection collection_of(bson::View v) {
   for (const auto& e : v.fields("shards")) c.from.shards.push_back(static_cast<oplog::ShardIndex>(e.integer().value_or(0)));
   c.estimate = size_of(v);
   c.indexed = v["indexed"].truthy();
+  c.by_id = v["by_id"].truthy();
   return c;
+}
+
+// What stands in the plan must mean the same to a later version.
+constexpr const char* kBy[] = {"id", "natural", "order"};
+
+Range::By by_of(bson::View v) {
+  auto name = v.string("by").value_or("id");
+  for (int n = 0; n < 3; ++n)
+    if (name == kBy[n]) return static_cast<Range::By>(n);
+  throw Error(Remedy::pause, fmt::format("target: the plan of the copy in mongotwin.{} has a range by {}, which this version does not know", kRanges, name), "go on with the version of mongotwin that began the copy");
 }
 
 PlannedRange range_of(bson::View v) {
   PlannedRange r;
+  r.number = static_cast<std::size_t>(v.integer("n").value_or(0));
   r.what.collection = static_cast<std::size_t>(v.integer("collection").value_or(0));
+  r.what.by = by_of(v);
   r.what.min = document_of(v, "min");
   r.what.max = document_of(v, "max");
-  r.what.natural = v["natural"].truthy();
+  r.what.only_min = v["only_min"].truthy();
+  r.what.shard = static_cast<oplog::ShardIndex>(v.integer("shard").value_or(0));
+  if (auto member = v.string("member")) {
+    NaturalPosition from{std::string(*member), std::string(v.string("version").value_or("")), v.integer("end").value_or(0), {}};
+    for (const auto& e : v.fields("tokens")) from.tokens.push_back(bson::Document::copy_of(e.fields()));
+    r.what.from = std::move(from);
+  }
   r.done = v["done"].truthy();
   r.size = size_of(v);
   r.last = document_of(v, "last");
+  r.version = std::string(v.string("version").value_or(""));
   return r;
 }
 
@@ -72,17 +94,10 @@ std::string CopyPlan::id_of(const char* kind, std::size_t number) const { return
 void CopyPlan::save(const Plan& plan) {
   clear();
   std::vector<bson::Document> items, ranges;
-  for (std::size_t n = 0; n < plan.collections.size(); ++n) items.push_back(to_document(id_of("c", n), link_, n, plan.collections[n]));
+  for (std::size_t n = 0; n < plan.collections.size(); ++n) items.push_back(item_of(id_of("c", n), link_, n, plan.collections[n]));
   for (std::size_t n = 0; n < plan.views.size(); ++n)
     items.push_back(bson::Builder().string("_id", id_of("v", n)).string("link", link_).string("view", plan.views[n].ns).document("definition", plan.views[n].definition).finish());
-  for (std::size_t n = 0; n < plan.ranges.size(); ++n) {
-    const auto& r = plan.ranges[n].what;
-    bson::Builder b;
-    b.string("_id", id_of("r", n)).string("link", link_).int64("collection", static_cast<std::int64_t>(r.collection)).boolean("natural", r.natural);
-    if (r.min) b.document("min", *r.min);
-    if (r.max) b.document("max", *r.max);
-    ranges.push_back(b.finish());
-  }
+  for (std::size_t n = 0; n < plan.ranges.size(); ++n) ranges.push_back(to_document(n, plan.ranges[n].what));
   insert(kItems, items);
   insert(kRanges, ranges);
 }
@@ -94,15 +109,45 @@ Plan CopyPlan::load() {
     else plan.collections.push_back(collection_of(doc));
   }
   for (const auto& doc : read(kRanges)) plan.ranges.push_back(range_of(doc));
+  // Ranges by _id of a collection that was to be read in natural order, of which not all may have been saved.
+  std::set<std::size_t> natural;
+  for (const auto& r : plan.ranges)
+    if (r.what.by == Range::By::natural) natural.insert(r.what.collection);
+  std::erase_if(plan.ranges, [&](const auto& r) { return natural.contains(r.what.collection) && (r.what.by == Range::By::natural) == plan.collections.at(r.what.collection).by_id; });
   return plan;
 }
 
-void CopyPlan::range_done(std::size_t range, Size size, const std::optional<bson::Document>& last) {
+bson::Document CopyPlan::to_document(std::size_t number, const Range& range) const {
   bson::Builder b;
-  b.boolean("done", true);
+  b.string("_id", id_of("r", number)).string("link", link_).int64("n", static_cast<std::int64_t>(number)).int64("collection", static_cast<std::int64_t>(range.collection)).string("by", kBy[static_cast<int>(range.by)]);
+  if (range.min) b.document("min", *range.min);
+  if (range.max) b.document("max", *range.max);
+  if (range.only_min) b.boolean("only_min", true);
+  if (range.by == Range::By::natural) b.int32("shard", static_cast<std::int32_t>(range.shard));
+  return b.finish();
+}
+
+void CopyPlan::read_by_id(std::size_t collection, std::size_t first, const std::vector<Range>& ranges) {
+  std::vector<bson::Document> documents;
+  for (const auto& range : ranges) documents.push_back(to_document(first + documents.size(), range));
+  insert(kRanges, documents);
+  set(kItems, id_of("c", collection), bson::Builder().boolean("by_id", true).finish());
+}
+
+void CopyPlan::range_done(std::size_t range, Size size, const std::optional<bson::Document>& last, const std::string& version) {
+  bson::Builder b;
+  b.boolean("done", true).string("version", version);
   append_size(b, size);
   if (last) b.document("last", *last);
   set(kRanges, id_of("r", range), b.finish());
+}
+
+void CopyPlan::range_at(std::size_t range, Size size, const NaturalPosition& position) {
+  bson::Builder b;
+  append_size(b, size);
+  b.string("version", position.version).string("member", position.member).int64("end", position.end).open_array("tokens");
+  for (std::size_t n = 0; n < position.tokens.size(); ++n) b.document(std::to_string(n), position.tokens[n]);
+  set(kRanges, id_of("r", range), b.close().finish());
 }
 
 void CopyPlan::indexed(std::size_t collection) { set(kItems, id_of("c", collection), bson::Builder().boolean("indexed", true).finish()); }
@@ -125,7 +170,8 @@ void CopyPlan::insert(const char* collection, const std::vector<bson::Document>&
     apply::append_majority(b);
     auto reply = pool_.acquire().run(kDatabase, b.finish());
     for (const auto& e : reply.view().fields("writeErrors"))
-      throw Error(Remedy::pause, fmt::format("target: the plan of the copy can't be saved: {}", e.fields().string("errmsg").value_or("")), "give the target's user the right to write to the database mongotwin");
+      if (e.fields().integer("code") != mongo::code::kDuplicateKey)  // a try whose answer was lost
+        throw Error(Remedy::pause, fmt::format("target: the plan of the copy can't be saved: {}", e.fields().string("errmsg").value_or("")), "give the target's user the right to write to the database mongotwin");
   }
 }
 

@@ -13,16 +13,19 @@
 namespace mongotwin::copy {
 
 struct PlannedRange {
+  std::size_t number = 0;
   Range what;
   bool done = false;
-  Size size;                          // what was copied
+  Size size;                           // what was copied
   std::optional<bson::Document> last;  // of a capped collection: {_id: …} of its last document
+  std::string version;                 // of the collection's place while it was read
 };
 
 struct PlannedCollection {
   source::SourceCollection from;
   Size estimate;
   bool indexed = false;
+  bool by_id = false;  // its ranges in natural order do not count any more
 };
 
 struct Plan {
@@ -38,7 +41,11 @@ class CopyPlan {
   // In place of whatever is saved of this link; not at once: it counts only when the checkpoint says so.
   void save(const Plan& plan);
   [[nodiscard]] Plan load();
-  void range_done(std::size_t range, Size size, const std::optional<bson::Document>& last);
+  void range_done(std::size_t range, Size size, const std::optional<bson::Document>& last, const std::string& version);
+  // How far one that is read in natural order has come.
+  void range_at(std::size_t range, Size size, const NaturalPosition& position);
+  // A collection that was read in natural order is to be read by these ranges instead, which get the numbers from `first` on.
+  void read_by_id(std::size_t collection, std::size_t first, const std::vector<Range>& ranges);
   void indexed(std::size_t collection);
   void clear();
 
@@ -46,6 +53,7 @@ class CopyPlan {
   void insert(const char* collection, const std::vector<bson::Document>& documents);
   void set(const char* collection, const std::string& id, bson::View fields);
   [[nodiscard]] std::vector<bson::Document> read(const char* collection);
+  [[nodiscard]] bson::Document to_document(std::size_t number, const Range& range) const;
   [[nodiscard]] std::string id_of(const char* kind, std::size_t number) const;
 
   mongo::Pool& pool_;

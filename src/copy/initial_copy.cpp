@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <thread>
-
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
@@ -13,21 +11,99 @@
 #include "source/mongo_oplog.h"
 
 namespace mongotwin::copy {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{100};  // at a number of copiers that may have changed
+constexpr std::uint64_t kSaveEveryBytes = 64u << 20;
+constexpr std::size_t kQueuedPerCopier = 2;
+constexpr const char* kMoved = "moved";
+
+bson::Document last_id(bson::View documents) {
+  bson::Element last;
+  for (const auto& e : documents) last = e;
+  return bson::Builder().value("_id", last.fields()["_id"]).finish();
+}
+
+}  // namespace
+
+// To whichever writer is free.
+class InitialCopy::QueueSink final : public RangeReader::Sink {
+ public:
+  QueueSink(InitialCopy& copy, std::shared_ptr<RangeRun> run, int reader, std::stop_token stop) : copy_(copy), run_(std::move(run)), reader_(reader), stop_(std::move(stop)) {}
+
+  void take(Batch batch) override {
+    auto number = run_->took(batch);
+    {
+      Lock lock(copy_.m_);
+      copy_.wait_for(stop_, [this]() TWIN_TSA(no_thread_safety_analysis) {
+        auto copiers = copy_.limits_.copiers();
+        return reader_ < copiers && copy_.queue_.size() < kQueuedPerCopier * static_cast<std::size_t>(copiers);
+      });
+      if (stop_.stop_requested()) return;
+      copy_.queue_.push_back({run_, number, std::move(batch)});
+    }
+    copy_.wake_.notify_all();
+  }
+  void again() override { run_->again(stop_); }
+
+ private:
+  InitialCopy& copy_;
+  std::shared_ptr<RangeRun> run_;
+  const int reader_;
+  std::stop_token stop_;
+};
+
+// One after the other, in the order they come in.
+class InitialCopy::OrderedSink final : public RangeReader::Sink {
+ public:
+  OrderedSink(InitialCopy& copy, RangeRun& run, BatchWriter& writer, std::stop_token stop) : copy_(copy), run_(run), writer_(writer), stop_(std::move(stop)) {}
+
+  void take(Batch batch) override {
+    auto number = run_.took(batch);
+    auto size = writer_.write(batch, run_.collection(), stop_);
+    if (stop_.stop_requested()) return;
+    // Of a clustered collection the last one says nothing: it is read by _id, not as it was inserted.
+    if (run_.collection().keeps_order()) run_.collection().last = last_id(batch.documents);
+    run_.written(number, size);
+  }
+  void again() override {
+    if (run_.collection().keeps_order()) copy_.recreate(run_.collection(), stop_);
+    run_.again(stop_);
+  }
+
+ private:
+  InitialCopy& copy_;
+  RangeRun& run_;
+  BatchWriter& writer_;
+  std::stop_token stop_;
+};
 
 template <class F>
 void InitialCopy::retrying(std::stop_token stop, F&& f) {
   Backoff backoff;
+  bool waited = false;
   while (!stop.stop_requested()) {
     try {
       f();
-      report_({});
+      if (waited) report_({});
       return;
     } catch (const mongo::CommandError& e) {
       if (e.remedy() != Remedy::retry) throw;
       report_(e.what());
+      waited = true;
       if (!sleep_for(stop, backoff.next())) return;
     }
   }
+}
+
+template <class Ready>
+void InitialCopy::wait_for(std::stop_token stop, Ready ready) {
+  while (!stop.stop_requested() && !wake_.wait_for(m_, stop, kLook, ready)) {}
+}
+
+InitialCopy::Item& InitialCopy::item(std::size_t collection) {
+  Lock lock(m_);
+  return *items_[collection];
 }
 
 void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::NamespaceFilter& filter, const std::function<void()>& planned, std::stop_token stop) {
@@ -57,64 +133,10 @@ void InitialCopy::go_on(const oplog::NamespaceFilter& filter, std::stop_token st
 void InitialCopy::add(const source::SourceCollection& from, const oplog::NamespaceFilter& filter) {
   Lock lock(m_);
   started_ = std::chrono::steady_clock::now();
-  auto& copy = collections_.emplace_back(std::make_unique<CollectionCopy>());
-  copy->from = from;
-  copy->target_ns = filter.target(from.ns);
+  auto& copy = items_.emplace_back(std::make_unique<Item>())->copy;
+  copy.from = from;
+  copy.target_ns = filter.target(from.ns);
   indexes_total_ += from.indexes.size();
-}
-
-void InitialCopy::copy_all(const std::vector<source::SourceView>& views, const oplog::NamespaceFilter& filter, std::stop_token stop) {
-  {
-    std::vector<std::jthread> copiers;
-    for (int n = 0; n < limits_.copiers; ++n) copiers.emplace_back([this, n, stop] { work(static_cast<std::size_t>(n), stop); });
-  }
-  {
-    Lock lock(m_);
-    if (error_) std::rethrow_exception(error_);
-  }
-  for (const auto& view : views) retrying(stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
-}
-
-void InitialCopy::save_plan(const std::vector<source::SourceView>& views, std::stop_token stop) {
-  Plan plan;
-  {
-    Lock lock(m_);
-    for (const auto& c : collections_) plan.collections.push_back({c->from, c->estimate, false});
-    for (const auto& task : tasks_) plan.ranges.push_back({task.what, false, {}, {}});
-  }
-  plan.views = views;
-  retrying(stop, [&] { plan_.save(plan); });
-}
-
-void InitialCopy::take(const Plan& plan) {
-  Lock lock(m_);
-  for (std::size_t n = 0; n < plan.collections.size(); ++n) {
-    auto& c = *collections_[n];
-    c.estimate = plan.collections[n].estimate;
-    if (!plan.collections[n].indexed) continue;
-    indexes_done_ += c.from.indexes.size();
-    c.done = true;
-  }
-  for (std::size_t n = 0; n < plan.ranges.size(); ++n) {
-    const auto& range = plan.ranges[n];
-    auto& c = *collections_.at(range.what.collection);
-    ++ranges_total_;
-    if (range.done) {
-      ++ranges_done_;
-      c.documents += range.size.documents;
-      c.bytes += range.size.bytes;
-      bytes_before_ += range.size.bytes;
-      if (range.last) c.last = range.last;
-      continue;
-    }
-    ++c.ranges_left;
-    tasks_.push_back({Task::range, range.what, n});
-    tasks_.back().what.begun = true;
-    ++outstanding_;
-  }
-  log::info("copy", "going on with a copy that was interrupted: {} of {} ranges are done", ranges_done_, ranges_total_);
-  for (std::size_t n = 0; n < plan.collections.size(); ++n)
-    if (collections_[n]->ranges_left == 0 && !collections_[n]->done) index_when_whole(n);
 }
 
 void InitialCopy::create_targets(std::stop_token stop) {
@@ -123,8 +145,8 @@ void InitialCopy::create_targets(std::stop_token stop) {
     CollectionCopy* c = nullptr;
     {
       Lock lock(m_);
-      if (n == collections_.size()) break;
-      c = collections_[n].get();
+      if (n == items_.size()) break;
+      c = &items_[n]->copy;
     }
     // Sharded beforehand by the user: taken as it is.
     if (!layout_.shard_key(c->target_ns).empty()) continue;
@@ -143,77 +165,279 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
   std::size_t count = 0;
   {
     Lock lock(m_);
-    count = collections_.size();
+    count = items_.size();
   }
   for (std::size_t n = 0; n < count && !stop.stop_requested(); ++n) {
-    CollectionCopy* c = nullptr;
-    {
-      Lock lock(m_);
-      c = collections_[n].get();
-    }
+    auto& c = item(n).copy;
     std::vector<Range> ranges;
+    Size size;
     retrying(stop, [&] {
-      auto size = estimate(source_, c->from);
-      ranges = cut(source_, c->from, n, size, limits_.range_bytes);
-      Lock lock(m_);
-      c->estimate = size;
+      size = estimate(source_, c.from);
+      ranges = cut(source_, c.from, n, size, limits_.range_bytes, limits_.reading);
     });
     Lock lock(m_);
-    c->ranges_left = ranges.size();
-    ranges_total_ += ranges.size();
-    for (auto& range : ranges) {
-      tasks_.push_back({Task::range, std::move(range), tasks_.size()});
-      ++outstanding_;
-    }
+    c.estimate = size;
+    for (const auto& range : ranges) add_range(range, next_number_++, {});
   }
 }
 
-void InitialCopy::work(std::size_t number, std::stop_token stop) {
-  name_this_thread(fmt::format("copy.{:02}", number));
-  try {
-    RangeCopier copier(source_, target_, layout_, report_, &throttle_);
-    while (auto task = next_task(stop)) {
-      do_task(*task, copier, stop);
-      if (stop.stop_requested()) break;
-      Lock lock(m_);
-      if (--outstanding_ == 0) wake_.notify_all();
-    }
-  } catch (...) {
+void InitialCopy::add_range(const Range& range, std::size_t number, Size before) {
+  auto& of = *items_[range.collection];
+  ranges_.push_back(std::make_shared<RangeRun>(range, number, before, of.copy));
+  ++of.ranges_left;
+  ++ranges_total_;
+  ++outstanding_;
+}
+
+void InitialCopy::save_plan(const std::vector<source::SourceView>& views, std::stop_token stop) {
+  Plan plan;
+  {
     Lock lock(m_);
-    if (!error_) error_ = std::current_exception();
+    for (const auto& i : items_) plan.collections.push_back({i->copy.from, i->copy.estimate, false, false});
+    for (const auto& run : ranges_) plan.ranges.push_back({run->number(), run->range(), false, {}, {}, {}});
+  }
+  plan.views = views;
+  retrying(stop, [&] { plan_.save(plan); });
+}
+
+void InitialCopy::take(const Plan& plan) {
+  Lock lock(m_);
+  for (std::size_t n = 0; n < plan.collections.size(); ++n) {
+    auto& i = *items_[n];
+    i.copy.estimate = plan.collections[n].estimate;
+    i.indexed = plan.collections[n].indexed;
+    if (i.indexed) indexes_done_ += i.copy.from.indexes.size();
+  }
+  for (const auto& range : plan.ranges) {
+    auto& i = *items_.at(range.what.collection);
+    next_number_ = std::max(next_number_, range.number + 1);
+    i.copy.documents += range.size.documents;
+    i.copy.bytes += range.size.bytes;
+    bytes_before_ += range.size.bytes;
+    if (!range.done) {
+      auto what = range.what;
+      what.begun = true;
+      add_range(what, range.number, range.size);
+      continue;
+    }
+    ++ranges_total_;
+    ++ranges_done_;
+    if (range.what.by == Range::By::natural) i.versions.insert(range.version);
+    if (range.last) i.copy.last = range.last;
+  }
+  log::info("copy", "going on with a copy that was interrupted: {} of {} ranges are done", ranges_done_, ranges_total_);
+}
+
+void InitialCopy::copy_all(const std::vector<source::SourceView>& views, const oplog::NamespaceFilter& filter, std::stop_token stop) {
+  std::stop_callback forward(stop, [this] { halt_.request_stop(); });
+  auto halt = halt_.get_token();
+  std::vector<std::size_t> whole;
+  std::size_t count = 0;
+  {
+    Lock lock(m_);
+    count = items_.size();
+    for (std::size_t n = 0; n < count; ++n)
+      if (items_[n]->ranges_left == 0) whole.push_back(n);
+  }
+  for (std::size_t n = 0; limits_.indexes_before && n < count; ++n) build_indexes_of(n, halt);
+  for (auto n : whole) collection_is_whole(n, halt);
+  run_threads(halt);
+  {
+    Lock lock(m_);
+    if (error_) std::rethrow_exception(error_);
+  }
+  for (const auto& view : views) retrying(stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
+}
+
+void InitialCopy::run_threads(std::stop_token halt) {
+  std::vector<std::jthread> threads;
+  for (int n = 0; n < limits_.index_builds; ++n) threads.emplace_back([=, this] { guarded(fmt::format("index.{:02}", n), [&] { build_indexes(halt); }); });
+  for (int copiers = 0;;) {
+    for (auto wanted = limits_.copiers(); copiers < wanted; ++copiers) {
+      auto n = copiers;
+      threads.emplace_back([=, this] { guarded(fmt::format("read.{:02}", n), [&] { read_ranges(n, halt); }); });
+      threads.emplace_back([=, this] { guarded(fmt::format("write.{:02}", n), [&] { write_batches(n, halt); }); });
+    }
+    Lock lock(m_);
+    wake_.wait_for(m_, halt, kLook, [this]() TWIN_TSA(no_thread_safety_analysis) { return outstanding_ == 0; });
+    if (halt.stop_requested() || outstanding_ == 0) break;
+  }
+  halt_.request_stop();
+}
+
+template <class F>
+void InitialCopy::guarded(const std::string& name, F&& work) {
+  name_this_thread(name);
+  try {
+    work();
+  } catch (...) {
+    {
+      Lock lock(m_);
+      if (!error_) error_ = std::current_exception();
+    }
+    halt_.request_stop();
+  }
+}
+
+void InitialCopy::read_ranges(int number, std::stop_token stop) {
+  RangeReader reader(source_, {limits_.preference, start_}, report_, &throttle_, budget_);
+  BatchWriter writer(source_, target_, layout_, report_);
+  while (auto run = next_range(number, stop)) {
+    RangeReader::End end{};
+    if (run->range().by == Range::By::order) {
+      OrderedSink sink(*this, *run, writer, stop);
+      end = reader.read(run->range(), run->collection(), sink, stop);
+    } else {
+      QueueSink sink(*this, run, number, stop);
+      end = reader.read(run->range(), run->collection(), sink, stop);
+    }
+    if (end == RangeReader::End::stopped || stop.stop_requested()) return;
+    if (end == RangeReader::End::gone) run->collection().gone = true;
+    if (run->is_read(end == RangeReader::End::moved ? kMoved : reader.version())) finish_range(*run, stop);
+  }
+}
+
+std::shared_ptr<RangeRun> InitialCopy::next_range(int number, std::stop_token stop) {
+  Lock lock(m_);
+  wait_for(stop, [&]() TWIN_TSA(no_thread_safety_analysis) { return !ranges_.empty() && number < limits_.copiers(); });
+  if (stop.stop_requested()) return nullptr;
+  auto run = std::move(ranges_.front());
+  ranges_.pop_front();
+  return run;
+}
+
+void InitialCopy::write_batches(int number, std::stop_token stop) {
+  BatchWriter writer(source_, target_, layout_, report_);
+  while (auto next = next_batch(number, stop)) {
+    auto& run = *next->run;
+    auto size = writer.write(next->batch, run.collection(), stop);
+    if (stop.stop_requested()) return;
+    next->batch = {};
+    bool whole = run.written(next->number, size);
+    if (auto progress = run.worth_saving(kSaveEveryBytes)) retrying(stop, [&] { plan_.range_at(run.number(), progress->size, progress->position); });
+    if (whole) finish_range(run, stop);
+  }
+}
+
+std::optional<InitialCopy::Queued> InitialCopy::next_batch(int number, std::stop_token stop) {
+  std::optional<Queued> next;
+  {
+    Lock lock(m_);
+    wait_for(stop, [&]() TWIN_TSA(no_thread_safety_analysis) { return !queue_.empty() && number < limits_.copiers(); });
+    if (stop.stop_requested()) return {};
+    next = std::move(queue_.front());
+    queue_.pop_front();
+  }
+  wake_.notify_all();
+  return next;
+}
+
+void InitialCopy::finish_range(RangeRun& run, std::stop_token stop) {
+  auto& c = run.collection();
+  retrying(stop, [&] { plan_.range_done(run.number(), run.size(), c.keeps_order() ? c.last : std::nullopt, run.version()); });
+  if (stop.stop_requested()) return;
+  auto n = run.range().collection;
+  bool last = false;
+  {
+    Lock lock(m_);
+    ++ranges_done_;
+    if (run.range().by == Range::By::natural) items_[n]->versions.insert(run.version());
+    last = --items_[n]->ranges_left == 0;
+  }
+  if (last) collection_is_whole(n, stop);
+  {
+    Lock lock(m_);
+    --outstanding_;
   }
   wake_.notify_all();
 }
 
-std::optional<InitialCopy::Task> InitialCopy::next_task(std::stop_token stop) {
-  Lock lock(m_);
-  wake_.wait(m_, stop, [this]() TWIN_TSA(no_thread_safety_analysis) { return !tasks_.empty() || outstanding_ == 0 || error_; });
-  if (stop.stop_requested() || error_ || tasks_.empty()) return {};
-  auto task = std::move(tasks_.front());
-  tasks_.pop_front();
-  return task;
-}
-
-void InitialCopy::do_task(const Task& task, RangeCopier& copier, std::stop_token stop) {
-  CollectionCopy* c = nullptr;
+// It has been read; what is left are its indexes, unless documents changed shards while they were read in natural order.
+void InitialCopy::collection_is_whole(std::size_t collection, std::stop_token stop) {
+  auto& i = item(collection);
+  bool moved = false;
   {
     Lock lock(m_);
-    c = collections_[task.what.collection].get();
+    moved = i.versions.size() > 1 || i.versions.contains(kMoved);
   }
-  if (task.kind == Task::range) {
-    auto size = copier.copy(task.what, *c, [&](const CollectionCopy& again) { recreate(again, stop); }, stop);
-    if (stop.stop_requested()) return;
-    retrying(stop, [&] { plan_.range_done(task.number, size, c->keeps_order() ? c->last : std::nullopt); });
-    if (!stop.stop_requested()) finish_range(task.what.collection);
+  if (moved && !i.copy.gone) return read_by_id(collection, stop);
+  if (i.copy.key_lacking > 0)
+    log::warn("copy", "target: {}: {} documents lack a field of the target's shard key; they count as null there and stay in one chunk", i.copy.target_ns, i.copy.key_lacking.load());
+  if (i.indexed || i.copy.from.indexes.empty()) {
+    i.copy.done = true;
     return;
   }
-  retrying(stop, [&] { ddl_.create_indexes(c->target_ns, c->from.indexes, false); });
+  {
+    Lock lock(m_);
+    to_index_.push_back(collection);
+    ++outstanding_;
+  }
+  wake_.notify_all();
+}
+
+// Range by range, each of which is quick enough to be read while no document moves.
+void InitialCopy::read_by_id(std::size_t collection, std::stop_token stop) {
+  auto& i = item(collection);
+  log::info("copy", "source: {}: documents changed their shard while it was read in natural order: reading it again by _id", i.copy.from.ns);
+  std::vector<Range> ranges;
+  retrying(stop, [&] { ranges = cut(source_, i.copy.from, collection, estimate(source_, i.copy.from), limits_.range_bytes, Reading::id); });
+  std::size_t first = 0;
+  {
+    Lock lock(m_);
+    first = next_number_;
+    next_number_ += ranges.size();
+  }
+  retrying(stop, [&] { plan_.read_by_id(collection, first, ranges); });
+  if (stop.stop_requested()) return;
+  {
+    Lock lock(m_);
+    i.versions.clear();
+    i.copy.documents = i.copy.bytes = 0;
+    for (auto& range : ranges) {
+      range.begun = true;
+      add_range(range, first++, {});
+    }
+  }
+  wake_.notify_all();
+  if (ranges.empty()) collection_is_whole(collection, stop);
+}
+
+void InitialCopy::build_indexes(std::stop_token stop) {
+  for (;;) {
+    std::size_t n = 0;
+    {
+      Lock lock(m_);
+      wait_for(stop, [this]() TWIN_TSA(no_thread_safety_analysis) { return !to_index_.empty(); });
+      if (stop.stop_requested()) return;
+      n = to_index_.front();
+      to_index_.pop_front();
+    }
+    build_indexes_of(n, stop);
+    if (stop.stop_requested()) return;
+    item(n).copy.done = true;
+    {
+      Lock lock(m_);
+      --outstanding_;
+    }
+    wake_.notify_all();
+  }
+}
+
+void InitialCopy::build_indexes_of(std::size_t collection, std::stop_token stop) {
+  auto& i = item(collection);
+  if (i.indexed || i.copy.from.indexes.empty()) return;
+  {
+    Lock lock(m_);
+    indexing_.insert(collection);
+  }
+  retrying(stop, [&] { ddl_.create_indexes(i.copy.target_ns, i.copy.from.indexes, false); });
   if (stop.stop_requested()) return;
   retrying(stop, note_held_);
-  retrying(stop, [&] { plan_.indexed(task.what.collection); });
-  c->done = true;
+  retrying(stop, [&] { plan_.indexed(collection); });
+  i.indexed = true;
   Lock lock(m_);
-  indexes_done_ += c->from.indexes.size();
+  indexing_.erase(collection);
+  indexes_done_ += i.copy.from.indexes.size();
 }
 
 void InitialCopy::recreate(const CollectionCopy& collection, std::stop_token stop) {
@@ -227,49 +451,30 @@ void InitialCopy::recreate(const CollectionCopy& collection, std::stop_token sto
 std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume) {
   std::vector<CappedPosition> out;
   Lock lock(m_);
-  for (const auto& c : collections_) {
-    if (!c->last) continue;
-    for (auto shard : c->from.shards) {
+  for (const auto& i : items_) {
+    auto& c = i->copy;
+    if (!c.last) continue;
+    for (auto shard : c.from.shards) {
       auto client = source_.shards()[shard].pool->acquire();
-      if (auto ts = source::inserted_at(client, c->from.uuid, (*c->last)["_id"], resume[shard])) out.push_back({c->from.uuid, *ts});
+      if (auto ts = source::inserted_at(client, c.from.uuid, (*c.last)["_id"], resume[shard])) out.push_back({c.from.uuid, *ts});
     }
   }
   return out;
 }
 
-// The last range of a collection makes room for its indexes.
-void InitialCopy::finish_range(std::size_t collection) {
-  Lock lock(m_);
-  ++ranges_done_;
-  if (--collections_[collection]->ranges_left == 0) index_when_whole(collection);
-}
-
-void InitialCopy::index_when_whole(std::size_t collection) {
-  auto& c = *collections_[collection];
-  if (c.from.indexes.empty()) {
-    c.done = true;
-    return;
-  }
-  Task task;
-  task.kind = Task::indexes;
-  task.what.collection = collection;
-  tasks_.push_front(std::move(task));
-  ++outstanding_;
-  wake_.notify_all();
-}
-
 status::CopyProgress InitialCopy::progress() const {
   status::CopyProgress p;
   Lock lock(m_);
-  for (const auto& c : collections_) {
+  for (const auto& i : items_) {
+    const auto& c = i->copy;
     status::CollectionProgress one;
-    one.ns = c->target_ns;
-    one.documents_done = c->documents;
-    one.bytes_done = c->bytes;
-    one.done = c->done;
+    one.ns = c.target_ns;
+    one.documents_done = c.documents;
+    one.bytes_done = c.bytes;
+    one.done = c.done;
     // Estimates count orphans and what was there at the beginning; what is finished is exactly what it is.
-    one.documents_total = c->done ? one.documents_done : std::max(c->estimate.documents, one.documents_done);
-    one.bytes_total = c->done ? one.bytes_done : std::max(c->estimate.bytes, one.bytes_done);
+    one.documents_total = c.done ? one.documents_done : std::max(c.estimate.documents, one.documents_done);
+    one.bytes_total = c.done ? one.bytes_done : std::max(c.estimate.bytes, one.bytes_done);
     p.documents_total += one.documents_total;
     p.documents_done += one.documents_done;
     p.bytes_total += one.bytes_total;

@@ -2,14 +2,22 @@
 #include "copy/ranges.h"
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "base/log.h"
+#include "bson/order.h"
 #include "mongo/cursor.h"
+#include "source/ownership.h"
 
 namespace mongotwin::copy {
 namespace {
 
 constexpr std::size_t kSamplesPerRange = 10;
-constexpr std::size_t kRangesMax = 2'000;
+constexpr std::size_t kRangesMax = 20'000;
+constexpr std::size_t kScatterSamples = 10;
+constexpr int kScatterRun = 50;
+constexpr std::int64_t kNearRecords = 2'000;   // some leaf pages of documents of a few hundred bytes
+constexpr std::size_t kScatterRangesLeast = 3;  // less is read in no time either way
 
 std::pair<std::string, std::string> split(const std::string& ns) {
   auto dot = ns.find('.');
@@ -46,6 +54,47 @@ std::vector<bson::Document> sample(mongo::Shard& shard, const std::string& ns, s
   }
 }
 
+// The greatest {_id: …} of now.
+std::optional<bson::Document> last_id(mongo::Cluster& source, const source::SourceCollection& collection) {
+  auto [database, name] = split(collection.ns);
+  auto client = source.router().acquire();
+  bson::Builder b;
+  b.string("find", name).open_document("projection").int32("_id", 1).close().open_document("sort").int32("_id", -1).close().open_document("hint").int32("_id", 1).close();
+  b.int32("limit", 1).boolean("singleBatch", true).open_document("readConcern").string("level", "majority").close();
+  auto found = mongo::fetch_all(client, database, b.finish());
+  if (found.empty()) return {};
+  return found.front().detached();
+}
+
+// Equal to the server, which refuses a range between the two.
+bool is_same(const std::optional<bson::Document>& a, const bson::Document& b) { return a && bson::compare((*a)["_id"], b["_id"]) == 0; }
+
+// Whether documents that are neighbours by _id lie far from each other in the shard's files.
+bool is_scattered(mongo::Shard& shard, const std::string& ns) {
+  auto [database, name] = split(ns);
+  auto client = shard.pool->acquire();
+  std::size_t near = 0, far = 0;
+  for (const auto& start : sample(shard, ns, kScatterSamples)) {
+    bson::Builder b;
+    b.string("find", name).open_document("hint").int32("_id", 1).close().document("min", start).open_document("projection").int32("_id", 1).close();
+    auto run = mongo::fetch_all(client, database, b.boolean("showRecordId", true).int32("limit", kScatterRun).boolean("singleBatch", true).finish());
+    for (std::size_t n = 1; n < run.size(); ++n) {
+      auto distance = run[n]["$recordId"].integer().value_or(0) - run[n - 1]["$recordId"].integer().value_or(0);
+      ++(std::abs(distance) <= kNearRecords ? near : far);
+    }
+  }
+  return far > near;
+}
+
+bool is_read_naturally(mongo::Shard& shard, const source::SourceCollection& collection, std::size_t wanted, Reading reading) {
+  if (reading != Reading::automatic) return reading == Reading::natural;
+  // Documents of one _id on two shards are found when a range of _ids is read on all of them.
+  bool one_owner_per_id = collection.shards.size() == 1 || (collection.shard_key && source::ShardKey(*collection.shard_key).is_id());
+  if (wanted < kScatterRangesLeast || !one_owner_per_id || !is_scattered(shard, collection.ns)) return false;
+  log::info("copy", "source: {}: neighbours by _id lie far from each other: it is read in natural order", collection.ns);
+  return true;
+}
+
 }  // namespace
 
 Size estimate(mongo::Cluster& source, const source::SourceCollection& collection) {
@@ -58,28 +107,37 @@ Size estimate(mongo::Cluster& source, const source::SourceCollection& collection
   return total;
 }
 
-std::vector<Range> cut(mongo::Cluster& source, const source::SourceCollection& collection, std::size_t index, Size size, std::uint64_t range_bytes) {
+std::vector<Range> cut(mongo::Cluster& source, const source::SourceCollection& collection, std::size_t index, Size size, std::uint64_t range_bytes, Reading reading) {
   auto options = collection.options.view();
-  if (options["capped"].truthy() || options["clusteredIndex"]) return {{index, {}, {}, true}};
+  if (options["capped"].truthy() || options["clusteredIndex"]) return {{index, Range::By::order, {}, {}, false, 0, {}, false}};
+  auto last = last_id(source, collection);
+  if (!last) return {};
   auto wanted = std::clamp<std::size_t>(size.bytes / range_bytes, 1, kRangesMax);
   wanted = std::min<std::size_t>(wanted, size.documents / 100 + 1);
-  if (wanted == 1) return {{index, {}, {}, false}};
-  // One shard's sample is good enough: boundaries need not be exact.
   auto largest = *std::max_element(collection.shards.begin(), collection.shards.end(), [&](auto a, auto b) {
     return size_on(source.shards()[a], collection.ns).documents < size_on(source.shards()[b], collection.ns).documents;
   });
-  auto samples = sample(source.shards()[largest], collection.ns, wanted * kSamplesPerRange);
+  if (is_read_naturally(source.shards()[largest], collection, wanted, reading)) {
+    std::vector<Range> ranges;
+    for (auto shard : collection.shards) ranges.push_back({index, Range::By::natural, {}, {}, false, shard, {}, false});
+    return ranges;
+  }
+  // One shard's sample is good enough: boundaries need not be exact.
+  std::vector<bson::Document> samples;
+  if (wanted > 1) samples = sample(source.shards()[largest], collection.ns, wanted * kSamplesPerRange);
   std::vector<Range> ranges;
   std::optional<bson::Document> lower;
   for (std::size_t n = 1; n < wanted; ++n) {
     auto at = n * samples.size() / wanted;
     if (at >= samples.size()) break;
     auto bound = bson::Document::copy_of(samples[at]);
-    if (lower && *lower == bound) continue;
-    ranges.push_back({index, lower, bound, false});
+    if (is_same(lower, bound)) continue;
+    ranges.push_back({index, Range::By::id, lower, bound, false, 0, {}, false});
     lower = bound;
   }
-  ranges.push_back({index, lower, {}, false});
+  // Without an end it would run after a source that inserts faster than it is copied.
+  if (!is_same(lower, *last)) ranges.push_back({index, Range::By::id, lower, last, false, 0, {}, false});
+  ranges.push_back({index, Range::By::id, last, {}, true, 0, {}, false});
   return ranges;
 }
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <mongoc/mongoc.h>
 
+#include <array>
+
 #include "base/log.h"
 #include "mongo/uri.h"
 
@@ -183,9 +185,12 @@ bson::Document Client::run_at(bson::View cluster_time, const std::string& databa
   return run_in(client_, session.opts, label(), database, command);
 }
 
-std::uint32_t Client::select_server(bool for_writes) {
+std::uint32_t Client::select_server(ReadPreference preference) {
+  static constexpr std::array kModes = {MONGOC_READ_PRIMARY, MONGOC_READ_PRIMARY_PREFERRED, MONGOC_READ_SECONDARY, MONGOC_READ_SECONDARY_PREFERRED, MONGOC_READ_NEAREST};
   bson_error_t error{};
-  auto* server = mongoc_client_select_server(client_, for_writes, nullptr, &error);
+  auto* preferences = mongoc_read_prefs_new(kModes.at(static_cast<std::size_t>(preference)));
+  auto* server = mongoc_client_select_server(client_, preference == ReadPreference::primary, preference == ReadPreference::primary ? nullptr : preferences, &error);
+  mongoc_read_prefs_destroy(preferences);
   if (!server) {
     bool wrong_user = error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE;
     throw CommandError(wrong_user ? Remedy::pause : Remedy::retry, wrong_user ? code::kAuthenticationFailed : 0, !wrong_user,
@@ -195,6 +200,14 @@ std::uint32_t Client::select_server(bool for_writes) {
   auto id = mongoc_server_description_id(server);
   mongoc_server_description_destroy(server);
   return id;
+}
+
+std::string Client::host_of(std::uint32_t server_id) {
+  auto* server = mongoc_client_get_server_description(client_, server_id);
+  if (!server) return {};
+  std::string host = mongoc_server_description_host(server)->host_and_port;
+  mongoc_server_description_destroy(server);
+  return host;
 }
 
 void Client::transaction(const std::vector<Statement>& statements) {

@@ -19,6 +19,9 @@ typedef struct _mongoc_client_pool_t mongoc_client_pool_t;
 
 namespace mongotwin::mongo {
 
+// Which members answer; as in the connection string. Through a mongos it says which members of the shards.
+enum class ReadPreference { primary, primary_preferred, secondary, secondary_preferred, nearest };
+
 class Client;
 struct SessionHandle;  // a driver session, client.cpp
 
@@ -73,8 +76,9 @@ class Client {
   [[nodiscard]] std::shared_ptr<SessionHandle> start_session();
   // As run(), with the cluster time moved forward to `cluster_time` (a $clusterTime document) beforehand.
   bson::Document run_at(bson::View cluster_time, const std::string& database, bson::View command);
-  // The server to pin a cursor to.
-  [[nodiscard]] std::uint32_t select_server(bool for_writes = true);
+  // The server to pin a cursor to, and its "host:port".
+  [[nodiscard]] std::uint32_t select_server(ReadPreference preference = ReadPreference::primary);
+  [[nodiscard]] std::string host_of(std::uint32_t server_id);
   // The commands run in one transaction with majority write concern; throws and aborts if one of them fails.
   // Write errors inside throw too, with the server's code.
   struct Statement {

@@ -5,8 +5,8 @@
 
 namespace mongotwin::mongo {
 
-Cursor::Cursor(Client& client, std::string database, bson::View command)
-    : client_(client), database_(std::move(database)), server_id_(client.select_server()), session_(client.start_session()) {
+Cursor::Cursor(Client& client, std::uint32_t server_id, std::string database, bson::View command)
+    : client_(client), database_(std::move(database)), server_id_(server_id), session_(client.start_session()) {
   first_ = client_.run_on(server_id_, *session_, database_, command);
   auto cursor = first_["cursor"].document();
   if (!cursor) throw CommandError(Remedy::pause, 0, false, client_.label() + ": a reply without a cursor: " + bson::to_json(first_.view(), 200));

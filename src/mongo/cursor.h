@@ -14,7 +14,8 @@ namespace mongotwin::mongo {
 class Cursor {
  public:
   // `command`: find, aggregate, listCollections, … as the server takes it, read concern and all.
-  Cursor(Client& client, std::string database, bson::View command);
+  Cursor(Client& client, std::string database, bson::View command) : Cursor(client, client.select_server(), std::move(database), command) {}
+  Cursor(Client& client, std::uint32_t server_id, std::string database, bson::View command);
   ~Cursor();
   Cursor(const Cursor&) = delete;
   Cursor& operator=(const Cursor&) = delete;

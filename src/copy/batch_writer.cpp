@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "copy/batch_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "apply/lane_applier.h"
+#include "apply/mongo_writer.h"
+#include "base/backoff.h"
+#include "base/log.h"
+#include "base/worker.h"
+#include "mongo/cursor.h"
+#include "oplog/delta.h"
+
+namespace mongotwin::copy {
+namespace {
+
+namespace code = mongo::code;
+
+constexpr std::uint64_t kKeyLackingNamed = 3;
+
+std::vector<bson::View> documents_of(bson::View array) {
+  std::vector<bson::View> out;
+  for (const auto& e : array) out.push_back(*e.document());
+  return out;
+}
+
+bson::Document to_array(const std::vector<bson::View>& documents) {
+  bson::Builder b;
+  int n = 0;
+  for (const auto& doc : documents) b.document(std::to_string(n++), doc);
+  return b.finish();
+}
+
+void append_write_options(bson::Builder& b) {
+  b.boolean("bypassDocumentValidation", true);
+  apply::append_majority(b);
+}
+
+// Tells values apart as the bytes do.
+std::string id_bytes(const bson::Element& id) { return std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes()); }
+
+// The first is no shard key value for the server; a missing field counts as null there, in one chunk with all its like.
+enum class KeyField { there, array, missing };
+KeyField look_at(bson::View document, std::string_view path) {
+  auto field = document.at_path(path);
+  if (field) return field.is_array() ? KeyField::array : KeyField::there;
+  for (auto dot = path.find('.'); dot != std::string_view::npos; dot = path.find('.', dot + 1))
+    if (document.at_path(path.substr(0, dot)).is_array()) return KeyField::array;
+  return KeyField::missing;
+}
+
+bool is_key_of(const source::SourceCollection& from, const std::vector<std::string>& shard_key) {
+  if (!from.shard_key) return false;
+  std::vector<std::string> fields;
+  for (const auto& e : *from.shard_key) fields.emplace_back(e.key());
+  return fields == shard_key;
+}
+
+[[noreturn]] void refuse(const CollectionCopy& collection, bson::View document, const std::string& why) {
+  throw Error(Remedy::pause, fmt::format("target: {}: the document with _id {} ({} bytes) is refused: {}", collection.target_ns, bson::to_json(document["_id"]), document.size(), why),
+              "the target can't hold what the source has; change the document or the target, or exclude the namespace");
+}
+
+}  // namespace
+
+Size BatchWriter::write(const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
+  if (batch.repeated) remove_moved(batch, collection);
+  look_at_keys(batch.documents, collection);
+  std::vector<bson::View> plain, literal;
+  for (const auto& e : batch.documents) (oplog::insert_needs_literal(*e.document()) ? literal : plain).push_back(*e.document());
+  if (literal.empty()) {
+    insert(batch.documents, batch, collection, stop);
+  } else {
+    if (!plain.empty()) insert(to_array(plain), batch, collection, stop);
+    insert_literally(literal, batch, collection);
+  }
+  if (stop.stop_requested()) return {};
+  return {plain.size() + literal.size(), batch.documents.size()};
+}
+
+// A document that an earlier try has left, and whose shard key the source has changed since: on a sharded target it may
+// stand on another shard than the new one will, which no unique index would notice.
+void BatchWriter::remove_moved(const Batch& batch, const CollectionCopy& collection) {
+  auto shard_key = layout_.shard_key(collection.target_ns);
+  if (shard_key.empty() || (shard_key.size() == 1 && shard_key.front() == "_id")) return;
+  apply::MongoWriter writer(target_.router(), layout_);
+  std::map<std::string, bson::View> ours;
+  bson::Builder filter;
+  filter.open_document("_id").open_array("$in");
+  std::size_t n = 0;
+  for (const auto& e : batch.documents) {
+    auto id = e.fields()["_id"];
+    ours.emplace(id_bytes(id), *e.document());
+    filter.value(std::to_string(n++), id);
+  }
+  std::vector<bson::Document> moved;
+  for (const auto& there : writer.find(collection.target_ns, filter.close().close().finish())) {
+    auto mine = ours.find(id_bytes(there["_id"]));
+    auto query = apply::key_query(shard_key, there);
+    if (mine == ours.end() || query != apply::key_query(shard_key, mine->second)) moved.push_back(std::move(query));
+  }
+  apply::remove_all(writer, collection.target_ns, moved);
+}
+
+// Where the target's key is not the source's, documents may lack it.
+void BatchWriter::look_at_keys(bson::View documents, CollectionCopy& collection) {
+  auto shard_key = layout_.shard_key(collection.target_ns);
+  if (shard_key.empty() || is_key_of(collection.from, shard_key)) return;
+  for (const auto& e : documents)
+    for (const auto& path : shard_key) {
+      auto field = look_at(*e.document(), path);
+      if (field == KeyField::there) continue;
+      if (field == KeyField::array) refuse(collection, *e.document(), fmt::format("its {} is an array, which can't be part of a shard key", path));
+      if (collection.key_lacking++ < kKeyLackingNamed)
+        log::warn("copy", "target: {}: the document with _id {} has no {}, which is in the target's shard key: it counts as null", collection.target_ns, bson::to_json(e.fields()["_id"]), path);
+      break;
+    }
+}
+
+void BatchWriter::insert(bson::View documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
+  auto dot = collection.target_ns.find('.');
+  bool ordered = collection.keeps_order();
+  bson::Document rest;
+  Backoff backoff;
+  bool waited = false;
+  auto finish = [&] {
+    if (waited) report_({});
+  };
+  while (!stop.stop_requested()) {
+    bson::Builder b;
+    b.reserve(documents.size() + 256);
+    b.string("insert", collection.target_ns.substr(dot + 1)).array("documents", documents).boolean("ordered", ordered);
+    append_write_options(b);
+    try {
+      auto reply = client_.run(collection.target_ns.substr(0, dot), b.finish());
+      if (!reply["writeErrors"]) return finish();
+      auto views = documents_of(documents);
+      auto there = check(reply, views, batch, collection);
+      // Ordered, the server stops at a document that an earlier try has left there: go on behind it.
+      if (!ordered || !there || *there + 1 == views.size()) return finish();
+      views.erase(views.begin(), views.begin() + static_cast<std::ptrdiff_t>(*there + 1));
+      auto next = to_array(views);
+      rest = std::move(next);
+      documents = rest;
+    } catch (const mongo::CommandError& e) {
+      if (e.remedy() != Remedy::retry) return insert_halves(documents, e, batch, collection, stop);
+      report_(e.what());
+      waited = true;
+      if (!sleep_for(stop, backoff.next())) return;
+    }
+  }
+}
+
+// The command as a whole was refused: which of the documents is it?
+void BatchWriter::insert_halves(bson::View documents, const mongo::CommandError& refusal, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
+  static constexpr int kOfADocument[] = {code::kBsonObjectTooLarge, 2 /* BadValue */, code::kShardKeyNotFound};
+  auto views = documents_of(documents);
+  if (std::find(std::begin(kOfADocument), std::end(kOfADocument), refusal.code()) == std::end(kOfADocument)) throw refusal;
+  if (views.size() == 1) refuse(collection, views.front(), refusal.what());
+  auto half = views.begin() + static_cast<std::ptrdiff_t>(views.size() / 2);
+  insert(to_array({views.begin(), half}), batch, collection, stop);
+  insert(to_array({half, views.end()}), batch, collection, stop);
+}
+
+void BatchWriter::insert_literally(const std::vector<bson::View>& documents, const Batch& batch, CollectionCopy& collection) {
+  auto dot = collection.target_ns.find('.');
+  for (const auto& doc : documents) {
+    bson::Builder b;
+    b.string("update", collection.target_ns.substr(dot + 1)).open_array("updates").open_document("0");
+    b.document("q", apply::key_query(layout_.shard_key(collection.target_ns), doc)).open_array("u").open_document("0").open_document("$replaceWith").document("$literal", doc).close().close().close().boolean("upsert", true).close().close();
+    append_write_options(b);
+    (void)check(client_.run(collection.target_ns.substr(0, dot), b.finish()), {doc}, batch, collection);
+  }
+}
+
+std::optional<std::size_t> BatchWriter::check(const bson::Document& reply, const std::vector<bson::View>& documents, const Batch& batch, const CollectionCopy& collection) {
+  std::optional<std::size_t> last;
+  std::vector<bson::Element> there;
+  for (const auto& e : reply.view().fields("writeErrors")) {
+    auto error = e.fields();
+    last = static_cast<std::size_t>(error.integer("index").value_or(0));
+    auto error_code = static_cast<int>(error.integer("code").value_or(0));
+    auto value = error.fields("keyValue");
+    bool on_id = error_code == code::kDuplicateKey && !value.empty() && value.begin()->key() == "_id";
+    if (mongo::is_transient(error_code))
+      throw mongo::CommandError(Remedy::retry, error_code, true, fmt::format("target: {}: {}", collection.target_ns, error.string("errmsg").value_or("")));
+    if (!on_id) refuse(collection, documents.at(*last), fmt::format("{} (code {})", error.string("errmsg").value_or(""), error_code));
+    there.push_back(documents.at(*last)["_id"]);
+  }
+  if (!there.empty() && batch.place->ownership && batch.place->shards.size() > 1 && !batch.place->ownership->key().is_id()) refuse_twins(there, batch, collection);
+  return last;
+}
+
+// Are they there from an earlier try, or are there two of one _id on the source's shards?
+void BatchWriter::refuse_twins(const std::vector<bson::Element>& ids, const Batch& batch, const CollectionCopy& collection) {
+  bson::Builder b;
+  b.string("find", batch.place->name).open_document("filter").open_document("_id").open_array("$in");
+  std::size_t n = 0;
+  for (const auto& id : ids) b.value(std::to_string(n++), id);
+  b.close().close().close().open_document("projection").int32("_id", 1).close();
+  std::map<std::string, int> seen;
+  auto client = source_.router().acquire();
+  for (const auto& doc : mongo::fetch_all(client, batch.place->database, b.finish()))
+    if (++seen[id_bytes(doc["_id"])] > 1)
+      throw Error(Remedy::pause, fmt::format("source: {} has two documents with _id {} on different shards", collection.from.ns, bson::to_json(doc["_id"])), "remove one of them, then start again");
+}
+
+}  // namespace mongotwin::copy

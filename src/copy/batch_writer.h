@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// BatchWriter: puts batches of the copy on the target. Documents that are there already stay, since the catch-up
+// replays everything that happened since the copy began. What the target refuses is named by its _id. Owned by one
+// thread; what is handed in must outlive it.
+#pragma once
+
+#include <stop_token>
+#include <vector>
+
+#include "apply/layout.h"
+#include "copy/collection_copy.h"
+
+namespace mongotwin::copy {
+
+class BatchWriter {
+ public:
+  BatchWriter(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report)
+      : source_(source), target_(target), layout_(layout), report_(std::move(report)), client_(target.router().acquire()) {}
+  // What it wrote; returns early on a stop request.
+  Size write(const Batch& batch, CollectionCopy& collection, std::stop_token stop);
+
+ private:
+  void remove_moved(const Batch& batch, const CollectionCopy& collection);
+  void look_at_keys(bson::View documents, CollectionCopy& collection);
+  void insert(bson::View documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
+  void insert_halves(bson::View documents, const mongo::CommandError& refusal, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
+  void insert_literally(const std::vector<bson::View>& documents, const Batch& batch, CollectionCopy& collection);
+  // The number of the last document that was there already; throws on any other refusal.
+  [[nodiscard]] std::optional<std::size_t> check(const bson::Document& reply, const std::vector<bson::View>& documents, const Batch& batch, const CollectionCopy& collection);
+  void refuse_twins(const std::vector<bson::Element>& ids, const Batch& batch, const CollectionCopy& collection);
+
+  mongo::Cluster& source_;
+  mongo::Cluster& target_;
+  const apply::TargetLayout& layout_;
+  WaitReport report_;
+  mongo::Client client_;
+};
+
+}  // namespace mongotwin::copy

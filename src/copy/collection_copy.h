@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// CollectionCopy: what readers and writers of one collection need to know of it, and counts of it. What is not atomic is
+// set before they start, or by the only one of them. Batch: documents on their way from one to the other.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/byte_budget.h"
+#include "copy/ranges.h"
+#include "source/collection_place.h"
+
+namespace mongotwin::copy {
+
+// What a thread waits for; empty: no more.
+using WaitReport = std::function<void(const std::string& reason)>;
+
+struct CollectionCopy {
+  source::SourceCollection from;
+  std::string target_ns;
+  Size estimate;
+  std::atomic<std::uint64_t> documents{0}, bytes{0};
+  std::atomic<bool> gone{false};  // dropped on the source meanwhile: the catch-up drops it on the target
+  std::atomic<bool> done{false};
+  std::atomic<std::uint64_t> key_lacking{0};  // documents without a field of the target's shard key
+  [[nodiscard]] bool keeps_order() const { return from.options["capped"].truthy(); }  // natural order is part of what it is
+  std::optional<oplog::Timestamp> at;  // to be read as it was then
+  std::optional<bson::Document> last;  // capped: {_id: …} of the last document copied; set by its only copier
+};
+
+struct Batch {
+  bson::Document owner;  // keeps the documents' bytes
+  bson::View documents;  // a BSON array
+  std::shared_ptr<const source::CollectionPlace> place;
+  bool repeated = false;  // some of them may be on the target already
+  std::optional<NaturalPosition> position;  // natural: behind its last document
+  ByteBudget::Share share;
+};
+
+}  // namespace mongotwin::copy

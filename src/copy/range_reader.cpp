@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "copy/range_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/backoff.h"
+#include "base/log.h"
+#include "base/worker.h"
+#include "mongo/cursor.h"
+
+namespace mongotwin::copy {
+namespace {
+
+namespace code = mongo::code;
+
+constexpr std::uint64_t kBatchBytes = 2u << 20;
+constexpr std::uint64_t kCopiesOfBatch = 3;  // the reply, the command that inserts it, the driver's own copy of that
+constexpr int kUuidParameterSince = 6;       // find takes collectionUUID since 6.0
+constexpr int kKeyNotFound = 211;            // the record to go on behind was deleted
+constexpr std::size_t kTokensKept = 8;
+
+std::int64_t batch_size_for(const Size& estimate) {
+  auto average = estimate.documents ? estimate.bytes / estimate.documents : 1024;
+  return static_cast<std::int64_t>(std::clamp<std::uint64_t>(kBatchBytes / std::max<std::uint64_t>(average, 16), 1, 50'000));
+}
+
+// Where a member's record numbers hold: they are its own, and new after an initial sync.
+std::string identity(mongo::Client& client, std::uint32_t server) {
+  auto find = bson::Builder().string("find", "replset.initialSyncId").finish();
+  std::string synced;
+  mongo::Cursor cursor(client, server, "local", find);
+  while (auto batch = cursor.next())
+    for (const auto& e : batch->array) synced += bson::to_json(e.fields()["_id"]);
+  return client.host_of(server) + " " + synced;
+}
+
+}  // namespace
+
+mongo::Client& RangeReader::client_of(oplog::ShardIndex shard) {
+  auto it = clients_.find(shard);
+  if (it == clients_.end()) it = clients_.emplace(shard, source_.shards()[shard].pool->acquire()).first;
+  return it->second;
+}
+
+bool RangeReader::find_place(const CollectionCopy& collection, std::size_t number) {
+  if (place_ && place_of_ == number) return true;
+  auto found = source::find_place(source_, router_, collection.from.ns, collection.from.uuid);
+  place_ = found ? std::make_shared<source::CollectionPlace>(std::move(*found)) : nullptr;
+  place_of_ = number;
+  return found.has_value();
+}
+
+RangeReader::End RangeReader::read(const Range& range, const CollectionCopy& collection, Sink& sink, std::stop_token stop) {
+  bool natural = range.by == Range::By::natural;
+  repeated_ = range.begun;
+  position_ = range.from;
+  bool again = range.begun && collection.keeps_order();
+  bool waited = false;
+  Backoff backoff;
+  while (!stop.stop_requested() && !collection.gone) {
+    try {
+      if (again) sink.again();
+      again = false;
+      if (!find_place(collection, range.collection)) return End::gone;
+      version_ = place_->version;
+      seen_.clear();
+      bool ended = natural ? read_naturally({range, collection, sink, stop}) : read_all_shards({range, collection, sink, stop});
+      if (!ended) return stop.stop_requested() ? End::stopped : End::moved;
+      if (place_->through_router || source::version_now(source_, router_, *place_) == place_->version) {
+        if (waited) report_({});
+        return End::whole;
+      }
+      place_.reset();
+      if (natural) return End::moved;
+      log::debug("copy", "source: {}: documents changed their shard while a range was read; reading it again", collection.from.ns);
+    } catch (const mongo::CommandError& e) {
+      if (collection.at && (e.code() == code::kSnapshotTooOld || e.code() == code::kSnapshotUnavailable))
+        throw Error(Remedy::resync, fmt::format("source: {} can't be read any more as it was at {}: {}", collection.target_ns, oplog::to_string(*collection.at), e.what()), "start again with a new copy");
+      bool lost = e.code() == code::kNamespaceNotFound || e.code() == code::kCollectionUuidMismatch;
+      if (!lost && e.remedy() != Remedy::retry) throw;
+      if (!lost) report_(e.what());
+      waited |= !lost;
+      place_.reset();
+      if (!sleep_for(stop, backoff.next())) break;
+    }
+    repeated_ = true;
+    again = !natural;  // that one goes on from its position
+  }
+  return stop.stop_requested() ? End::stopped : End::gone;
+}
+
+void RangeReader::append_read_concern(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const {
+  b.open_document("readConcern").string("level", collection.at ? "snapshot" : "majority");
+  if (collection.at) b.timestamp("atClusterTime", *collection.at);
+  // A secondary may be behind the position from which the oplog is replayed.
+  else if (shard && *shard < options_.not_before.size()) b.timestamp("afterClusterTime", options_.not_before[*shard]);
+  b.close();
+}
+
+bson::Document RangeReader::find_command(const Pass& pass, std::optional<oplog::ShardIndex> shard, std::int64_t batch_size) const {
+  bson::Builder b;
+  // By UUID a rename does not matter; a mongos knows names only and checks the UUID.
+  if (shard) b.uuid("find", place_->uuid.view());
+  else b.string("find", place_->name);
+  b.open_document("hint").int32(pass.range.by == Range::By::order ? "$natural" : "_id", 1).close();
+  if (pass.range.only_min) {
+    b.open_document("filter").open_document("_id").value("$eq", (*pass.range.min)["_id"]).close().close();
+  } else {
+    if (pass.range.min) b.document("min", *pass.range.min);
+    if (pass.range.max) b.document("max", *pass.range.max);
+  }
+  b.int64("batchSize", batch_size).boolean("noCursorTimeout", true);
+  if (!shard && source_.major() >= kUuidParameterSince) b.uuid("collectionUUID", place_->uuid.view());
+  append_read_concern(b, pass.collection, shard);
+  return b.finish();
+}
+
+bool RangeReader::read_all_shards(const Pass& pass) {
+  auto batch_size = batch_size_for(pass.collection.estimate);
+  if (place_->through_router) return drain(pass, router_, router_.select_server(), find_command(pass, {}, batch_size), {}, false);
+  for (auto shard : place_->shards) {
+    auto& client = client_of(shard);
+    if (!drain(pass, client, client.select_server(options_.preference), find_command(pass, shard, batch_size), shard, false)) return false;
+  }
+  return true;
+}
+
+std::optional<std::int64_t> RangeReader::last_record(const Pass& pass, mongo::Client& client, std::uint32_t server) {
+  bson::Builder b;
+  b.uuid("find", place_->uuid.view()).open_document("sort").int32("$natural", -1).close().open_document("projection").int32("_id", 1).close().int32("limit", 1);
+  b.boolean("singleBatch", true).boolean("showRecordId", true);
+  append_read_concern(b, pass.collection, pass.range.shard);
+  mongo::Cursor cursor(client, server, place_->database, b.finish());
+  while (auto batch = cursor.next())
+    for (const auto& e : batch->array) return e.fields().integer("$recordId");
+  return {};
+}
+
+bson::Document RangeReader::find_naturally(const Pass& pass, std::int64_t batch_size) const {
+  bson::Builder b;
+  b.uuid("find", place_->uuid.view()).open_document("hint").int32("$natural", 1).close().int64("batchSize", batch_size).boolean("noCursorTimeout", true);
+  b.boolean("$_requestResumeToken", true);
+  if (!position_->tokens.empty()) b.document("$_resumeAfter", position_->tokens.back());
+  append_read_concern(b, pass.collection, pass.range.shard);
+  return b.finish();
+}
+
+// False if it is no longer the collection that one shard can be read of by itself, or on a stop.
+bool RangeReader::read_naturally(const Pass& pass) {
+  auto shard = pass.range.shard;
+  const auto& planned = pass.collection.from.shards;
+  bool elsewhere = std::any_of(place_->shards.begin(), place_->shards.end(), [&](auto s) { return std::find(planned.begin(), planned.end(), s) == planned.end(); });
+  if (place_->through_router || place_->uuid != pass.collection.from.uuid || elsewhere) return false;
+  if (std::find(place_->shards.begin(), place_->shards.end(), shard) == place_->shards.end()) return true;  // owns nothing now
+  auto& client = client_of(shard);
+  auto server = client.select_server(options_.preference);
+  auto member = identity(client, server);
+  if (!position_ || position_->member != member || position_->version != place_->version) {
+    if (position_) pass.sink.again();
+    auto end = last_record(pass, client, server);
+    if (!end) return true;
+    position_ = NaturalPosition{member, place_->version, *end, {}};
+  }
+  for (;;) {
+    bool resumed = !position_->tokens.empty();
+    try {
+      return drain(pass, client, server, find_naturally(pass, batch_size_for(pass.collection.estimate)), shard, true);
+    } catch (const mongo::CommandError& e) {
+      if (!resumed || e.code() != kKeyNotFound) throw;
+      position_->tokens.pop_back();
+      if (position_->tokens.empty()) pass.sink.again();
+    }
+  }
+}
+
+// Hands on what the cursor gives. False on a stop.
+bool RangeReader::drain(const Pass& pass, mongo::Client& client, std::uint32_t server, const bson::Document& command, std::optional<oplog::ShardIndex> shard, bool natural) {
+  auto batch_size = batch_size_for(pass.collection.estimate);
+  auto expected = kBatchBytes;
+  std::optional<mongo::Cursor> cursor;
+  bool look_for_twins = shard && place_->ownership && place_->shards.size() > 1 && !place_->ownership->key().is_id() && !natural;
+  for (;;) {
+    if (throttle_) throttle_->wait(pass.stop);
+    auto share = budget_.take(expected * kCopiesOfBatch, pass.stop);
+    if (pass.stop.stop_requested()) return false;
+    if (!cursor) cursor.emplace(client, server, place_->database, command);
+    auto reply = cursor->next({}, batch_size);
+    if (!reply) return true;
+    expected = std::max<std::uint64_t>(expected, reply->array.size());
+    share.resize(reply->array.size() * kCopiesOfBatch);
+    if (throttle_) throttle_->charge(reply->array.size());
+    Batch batch{reply->reply, reply->array, place_, repeated_, {}, std::move(share)};
+    bool last = false;
+    if (natural) {
+      auto token = reply->reply.view().fields("cursor").document("postBatchResumeToken");
+      if (token && !token->empty()) {
+        position_->tokens.push_back(bson::Document::copy_of(*token));
+        if (position_->tokens.size() > kTokensKept) position_->tokens.erase(position_->tokens.begin());
+        last = token->integer("$recordId").value_or(0) >= position_->end;
+      }
+      batch.position = position_;
+    }
+    if (shard && place_->ownership) leave_out_orphans(batch, *shard);
+    if (look_for_twins) refuse_twins(batch, pass.collection);
+    if (!batch.documents.empty()) pass.sink.take(std::move(batch));
+    if (last) return true;
+  }
+}
+
+void RangeReader::leave_out_orphans(Batch& batch, oplog::ShardIndex shard) const {
+  std::vector<bson::Element> owned;
+  std::size_t count = 0;
+  for (const auto& e : batch.documents) {
+    ++count;
+    if (place_->ownership->owner_of(*e.document()) == shard) owned.push_back(e);
+  }
+  if (owned.size() == count) return;
+  bson::Builder b;
+  std::size_t n = 0;
+  for (const auto& e : owned) b.value(std::to_string(n++), e);
+  batch.owner = b.finish();
+  batch.documents = batch.owner;
+}
+
+// Two documents of one _id may live on different shards of the source: a twin can't tell them apart. Equal hashes are
+// only a suspicion (1.5 and 1 have the same), which the router's own view settles.
+void RangeReader::refuse_twins(const Batch& batch, const CollectionCopy& collection) {
+  for (const auto& e : batch.documents) {
+    auto id = e.fields()["_id"];
+    if (seen_.insert(source::hash_of(id)).second) continue;
+    auto find = bson::Builder().string("find", place_->name).open_document("filter").open_document("_id").value("$eq", id).close().close().open_document("projection").int32("_id", 1).close().int32("limit", 2).finish();
+    if (mongo::fetch_all(router_, place_->database, find).size() > 1)
+      throw Error(Remedy::pause, fmt::format("source: {} has two documents with _id {} on different shards", collection.from.ns, bson::to_json(id)), "remove one of them, then start again");
+  }
+}
+
+}  // namespace mongotwin::copy
