@@ -45,17 +45,23 @@ Decimal from_integer(std::int64_t v) {
   return d;
 }
 
-// To 34 digits, as the server takes a double that meets a decimal.
-Decimal from_double(double v) {
-  Decimal d;
+// To 34 digits, which is all that a decimal can tell; `beyond`: whether its exact value is more or less than that.
+Decimal from_double(double v, int& beyond) {
+  constexpr int kExactDigits = 770;  // no double has more
+  beyond = 0;
   if (std::isnan(v)) return {Decimal::nan, false, 0, 0};
   if (std::isinf(v)) return {v < 0 ? Decimal::negative_infinity : Decimal::positive_infinity, false, 0, 0};
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*e", kDecimalDigits - 1, std::fabs(v));
+  char text[kExactDigits + 16];
+  std::snprintf(text, sizeof text, "%.*e", kExactDigits - 1, std::fabs(v));
+  Decimal d;
   d.negative = v < 0;
+  int digits = 0;
   const char* at = text;
-  for (; *at != 'e'; ++at)
-    if (*at != '.') d.coefficient = d.coefficient * 10 + static_cast<unsigned>(*at - '0');
+  for (; *at != 'e'; ++at) {
+    if (*at == '.') continue;
+    if (digits++ < kDecimalDigits) d.coefficient = d.coefficient * 10 + static_cast<unsigned>(*at - '0');
+    else if (*at != '0') beyond = d.negative ? -1 : 1;
+  }
   d.exponent = std::atoi(at + 1) - (kDecimalDigits - 1);
   return d;
 }
@@ -79,12 +85,12 @@ Decimal from_decimal128(std::string_view bytes) {
   return d;
 }
 
+// Not for doubles.
 Decimal decimal_of(const Element& e) {
   auto bytes = e.value_bytes();
   switch (e.type()) {
     case Type::Int32: return from_integer(load<std::int32_t>(bytes.data()));
     case Type::Int64: return from_integer(load<std::int64_t>(bytes.data()));
-    case Type::Double: return from_double(load<double>(bytes.data()));
     default: return from_decimal128(bytes);
   }
 }
@@ -114,6 +120,12 @@ int compare(const Decimal& a, const Decimal& b) {
   return sign_a == 0 ? 0 : sign_a * compare_magnitudes(a, b);
 }
 
+int compare_to_double(const Decimal& a, double b) {
+  int beyond = 0;
+  auto c = compare(a, from_double(b, beyond));
+  return c != 0 ? c : -beyond;
+}
+
 int compare_doubles(double a, double b) {
   if (std::isnan(a) || std::isnan(b)) return three_way(!std::isnan(a), !std::isnan(b));  // NaN comes before all numbers
   return three_way(a, b);
@@ -137,6 +149,8 @@ std::int64_t integer_of(const Element& e) {
 
 int compare_numbers(const Element& a, const Element& b) {
   if (is_integer(a.type()) && is_integer(b.type())) return three_way(integer_of(a), integer_of(b));
+  if (a.type() == Type::Double && b.type() == Type::Decimal128) return -compare_to_double(decimal_of(b), load<double>(a.value_bytes().data()));
+  if (a.type() == Type::Decimal128 && b.type() == Type::Double) return compare_to_double(decimal_of(a), load<double>(b.value_bytes().data()));
   if (a.type() == Type::Decimal128 || b.type() == Type::Decimal128) return compare(decimal_of(a), decimal_of(b));
   if (is_integer(a.type())) return compare_to_double(integer_of(a), load<double>(b.value_bytes().data()));
   if (is_integer(b.type())) return -compare_to_double(integer_of(b), load<double>(a.value_bytes().data()));
@@ -242,7 +256,8 @@ std::int64_t whole_number(const Element& number) {
   if (number.type() == Type::Double) {
     auto v = load<double>(number.value_bytes().data());
     if (std::isnan(v)) return 0;
-    if (v >= 9223372036854775808.0) return kMost;
+    if (v > 9223372036854775808.0) return kMost;
+    if (v == 9223372036854775808.0) return kLeast;  // an old overflow that hashes have kept
     return v < -9223372036854775808.0 ? kLeast : static_cast<std::int64_t>(v);
   }
   auto d = decimal_of(number);

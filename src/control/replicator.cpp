@@ -16,6 +16,25 @@ using status::State;
 
 namespace {
 constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000}, kUsersEvery{2'000};
+
+// options knows neither copy nor mongo.
+copy::Reading reading_of(options::ReadingOrder order) {
+  switch (order) {
+    case options::ReadingOrder::natural: return copy::Reading::natural;
+    case options::ReadingOrder::id: return copy::Reading::id;
+    default: return copy::Reading::automatic;
+  }
+}
+
+mongo::ReadPreference preference_of(options::ReadFrom from) {
+  switch (from) {
+    case options::ReadFrom::primary_preferred: return mongo::ReadPreference::primary_preferred;
+    case options::ReadFrom::secondary: return mongo::ReadPreference::secondary;
+    case options::ReadFrom::secondary_preferred: return mongo::ReadPreference::secondary_preferred;
+    case options::ReadFrom::nearest: return mongo::ReadPreference::nearest;
+    default: return mongo::ReadPreference::primary;
+  }
+}
 }
 
 std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board) { return std::make_unique<Replicator>(options, board); }
@@ -197,6 +216,8 @@ void Replicator::copy(std::stop_token stop) {
     pipeline_->start_reading(saved_.resume);
     copy::CopyLimits limits;
     limits.copiers = [this] { return options_.copiers; };
+    limits.reading = reading_of(options_.reading);
+    limits.preference = preference_of(options_.read_preference);
     limits.memory_bytes = options_.memory_limit_bytes / 4;
     auto note_held = [this] { store_->save(bson::Builder().document("held", holds_.to_document()).finish()); };
     copy_ = std::make_unique<copy::InitialCopy>(*pair_->source, *pair_->target, *layout_, *ddl_, *plan_, copy_throttle_, limits, saved_.positions, waits_.reporter("copy"), note_held);

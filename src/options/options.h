@@ -48,6 +48,16 @@ struct Journal {
   std::uint64_t size_limit_bytes = 10'000'000'000;
 };
 
+// In which order the initial copy reads what it may read in any.
+enum class ReadingOrder {
+  automatic,  // by samples
+  natural,    // as documents are stored
+  id,         // ranges of _id
+};
+
+// Which of the source's members the initial copy reads.
+enum class ReadFrom { primary, primary_preferred, secondary, secondary_preferred, nearest };
+
 // A second; empty: no limit.
 struct Throttle {
   std::optional<std::uint64_t> copy_bytes, operations;
@@ -68,6 +78,8 @@ struct Options {
   Api api;
   int lanes = 8;    // parallel writers of the continuous phase, 1 to 64
   int copiers = 4;  // parallel copiers of the initial copy, 1 to 64
+  ReadingOrder reading = ReadingOrder::automatic;
+  ReadFrom read_preference = ReadFrom::primary;
   std::uint64_t memory_limit_bytes = 256'000'000;  // for what is queued between the stages
   Journal journal;
   Throttle throttle;

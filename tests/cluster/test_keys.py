@@ -18,7 +18,7 @@ SYMBOL = object()
 
 VALUES = [
     MinKey(), None, 0, 1, -1, 7, Int64(7), 7.0, Decimal128("7"), 2**31 - 1, -(2**31), Int64(2**62),
-    Int64(2**63 - 1), Int64(-(2**63)), 0.0, -0.0, 1.5, -1.5, 7.9, 1e18, 1e19, -1e19, 1e308,
+    Int64(2**63 - 1), Int64(-(2**63)), 0.0, -0.0, 1.5, -1.5, 7.9, 1e18, 2.0**63, 1e19, -1e19, 1e308,
     float("inf"), float("-inf"), float("nan"), Decimal128("0.1"), Decimal128("1E+6000"),
     Decimal128("-1E+6000"), Decimal128("NaN"), Decimal128("Infinity"), Decimal128("-Infinity"),
     Decimal128("2.5"), Decimal128("-7.9"), Decimal128("7.5"), Decimal128("3.5"), Decimal128("-2.5"), 9007199254740993, 9007199254740992.0, "", "a", "ab",

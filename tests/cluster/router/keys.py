@@ -134,9 +134,9 @@ def _as_long(kind, plain):
     if plain != plain:
         return 0
     if isinstance(plain, float):
-        if plain >= 2.0**63:
+        if plain > 2.0**63:
             return _LONG_MAX
-        return _LONG_MIN if plain < -(2.0**63) or math.isinf(plain) else int(plain)
+        return _LONG_MIN if plain == 2.0**63 or plain < -(2.0**63) or math.isinf(plain) else int(plain)
     if plain.is_infinite():
         return _LONG_MAX if plain > 0 else _LONG_MIN
     whole = int(plain.to_integral_value(ROUND_HALF_EVEN))  # a double is cut, a decimal rounded
