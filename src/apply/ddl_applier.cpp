@@ -2,6 +2,7 @@
 #include "apply/ddl_applier.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -154,14 +155,18 @@ void DdlApplier::create_indexes(const std::string& ns, const std::vector<bson::D
     if (consistent || e.remedy() == Remedy::retry) throw;
     log::debug("apply", "{}", e.what());
   }
-  // The copy may hold documents of later already, which the index refuses: places that are none, parallel arrays, …
-  for (const auto& spec : now)
-    if (now.size() > 1) {
-      create_indexes(ns, {spec}, consistent);
-    } else {
-      log::info("apply", "{}: the index {} waits until the target is consistent", ns, spec.view().string("name").value_or(""));
-      holds_.hold_unique(ns, spec);
-    }
+  for (const auto& spec : now) build_or_hold(ns, spec);  // one of them is enough for the command to fail
+}
+
+// The copy may hold documents of later already, which the index refuses: places that are none, parallel arrays, …
+void DdlApplier::build_or_hold(const std::string& ns, const bson::Document& spec) {
+  try {
+    build(ns, {spec});
+  } catch (const mongo::CommandError& e) {
+    if (e.remedy() == Remedy::retry) throw;
+    log::warn("apply", "target: {}: the index {} can't be built yet; it is tried again when the target is consistent: {}", ns, spec.view().string("name").value_or(""), e.what());
+    holds_.hold_unique(ns, spec);
+  }
 }
 
 void DdlApplier::build(const std::string& ns, const std::vector<bson::Document>& specs) {
@@ -252,16 +257,41 @@ void DdlApplier::shard_collection(const std::string& ns, bson::View key, bool un
 void DdlApplier::build_held_unique() {
   std::map<std::string, std::vector<bson::Document>> by_ns;
   for (const auto& index : holds_.uniques()) by_ns[index.ns].push_back(index.value);
+  std::vector<std::string> failures;
   for (const auto& [ns, specs] : by_ns) {
-    for (const auto& spec : specs) {
-      auto name = std::string(spec.view().string("name").value_or(""));
-      auto there = find_index(ns, name);
-      if (there && ((*there)["unique"].truthy() != spec["unique"].truthy() || (*there)["prepareUnique"].truthy() != spec["prepareUnique"].truthy()))
-        run(database_of(ns), bson::Builder().string("dropIndexes", name_of(ns)).string("index", name).finish(), true, {code::kIndexNotFound});
-    }
     log::info("apply", "{}: building {} index{} that waited", ns, specs.size(), specs.size() == 1 ? "" : "es");
-    build(ns, specs);
-    for (const auto& spec : specs) holds_.forget_unique(ns, std::string(spec.view().string("name").value_or("")));
+    for (const auto& spec : specs) remove_plain(ns, spec);
+    try {
+      build(ns, specs);
+      for (const auto& spec : specs) holds_.forget_unique(ns, std::string(spec.view().string("name").value_or("")));
+    } catch (const mongo::CommandError& e) {
+      if (e.remedy() == Remedy::retry) throw;
+      build_one_by_one(ns, specs, failures);
+    }
+  }
+  if (failures.empty()) return;
+  throw Error(Remedy::pause, fmt::format("target: {} index{} can't be built: {}", failures.size(), failures.size() == 1 ? "" : "es", fmt::join(failures, "; ")),
+              "all others are built; see to the documents or the index on the target, or drop the index on the source, then start again");
+}
+
+// What was kept as a plain index until now.
+void DdlApplier::remove_plain(const std::string& ns, const bson::Document& spec) {
+  auto name = std::string(spec.view().string("name").value_or(""));
+  auto there = find_index(ns, name);
+  if (there && ((*there)["unique"].truthy() != spec["unique"].truthy() || (*there)["prepareUnique"].truthy() != spec["prepareUnique"].truthy()))
+    run(database_of(ns), bson::Builder().string("dropIndexes", name_of(ns)).string("index", name).finish(), true, {code::kIndexNotFound});
+}
+
+void DdlApplier::build_one_by_one(const std::string& ns, const std::vector<bson::Document>& specs, std::vector<std::string>& failures) {
+  for (const auto& spec : specs) {
+    auto name = std::string(spec.view().string("name").value_or(""));
+    try {
+      build(ns, {spec});
+      holds_.forget_unique(ns, name);
+    } catch (const mongo::CommandError& e) {
+      if (e.remedy() == Remedy::retry) throw;
+      failures.push_back(fmt::format("{} of {}: {}", name, ns, e.what()));
+    }
   }
 }
 

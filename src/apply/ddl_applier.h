@@ -24,7 +24,8 @@ class DdlApplier {
   void create_view(const std::string& ns, bson::View definition, bool tolerant);
   // Shards an empty collection by the source's key unless it is sharded already. Only for a sharded target.
   void shard_collection(const std::string& ns, bson::View key, bool unique);
-  // Builds the indexes that waited for a consistent target.
+  // Builds the indexes that waited for a consistent target. One that fails does not stop the others; in the end they are
+  // all named in one Error.
   void build_held_unique();
   // Gives the target back what was held (expiry).
   void restore_held();
@@ -37,6 +38,9 @@ class DdlApplier {
   void drop_index(const oplog::Ddl& ddl, bool tolerant);
   void coll_mod(const oplog::Ddl& ddl, bool tolerant, bool consistent);
   void build(const std::string& ns, const std::vector<bson::Document>& specs);
+  void build_one_by_one(const std::string& ns, const std::vector<bson::Document>& specs, std::vector<std::string>& failures);
+  void remove_plain(const std::string& ns, const bson::Document& spec);
+  void build_or_hold(const std::string& ns, const bson::Document& spec);
   [[nodiscard]] std::optional<bson::Document> find_index(const std::string& ns, const std::string& name);
   void hold_back_unique(const std::string& ns, const std::string& index, bson::View changes);
   bool change_held_unique(const std::string& ns, const std::string& index, bson::View changes);

@@ -28,7 +28,7 @@ std::int64_t batch_size_for(const Size& estimate) {
 
 // Where a member's record numbers hold: they are its own, and new after an initial sync.
 std::string identity(mongo::Client& client, std::uint32_t server) {
-  auto find = bson::Builder().string("find", "replset.initialSyncId").finish();
+  auto find = bson::Builder().string("find", "replset.initialSyncId").open_document("$readPreference").string("mode", "secondaryPreferred").close().finish();
   std::string synced;
   mongo::Cursor cursor(client, server, "local", find);
   while (auto batch = cursor.next())
@@ -91,12 +91,14 @@ RangeReader::End RangeReader::read(const Range& range, const CollectionCopy& col
   return stop.stop_requested() ? End::stopped : End::gone;
 }
 
-void RangeReader::append_read_concern(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const {
+void RangeReader::append_read_options(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const {
   b.open_document("readConcern").string("level", collection.at ? "snapshot" : "majority");
   if (collection.at) b.timestamp("atClusterTime", *collection.at);
   // A secondary may be behind the position from which the oplog is replayed.
   else if (shard && *shard < options_.not_before.size()) b.timestamp("afterClusterTime", options_.not_before[*shard]);
   b.close();
+  // The driver sends none of its own with a server that was chosen by hand.
+  if (shard && options_.preference != mongo::ReadPreference::primary) b.open_document("$readPreference").string("mode", "secondaryPreferred").close();
 }
 
 bson::Document RangeReader::find_command(const Pass& pass, std::optional<oplog::ShardIndex> shard, std::int64_t batch_size) const {
@@ -113,7 +115,7 @@ bson::Document RangeReader::find_command(const Pass& pass, std::optional<oplog::
   }
   b.int64("batchSize", batch_size).boolean("noCursorTimeout", true);
   if (!shard && source_.major() >= kUuidParameterSince) b.uuid("collectionUUID", place_->uuid.view());
-  append_read_concern(b, pass.collection, shard);
+  append_read_options(b, pass.collection, shard);
   return b.finish();
 }
 
@@ -131,7 +133,7 @@ std::optional<std::int64_t> RangeReader::last_record(const Pass& pass, mongo::Cl
   bson::Builder b;
   b.uuid("find", place_->uuid.view()).open_document("sort").int32("$natural", -1).close().open_document("projection").int32("_id", 1).close().int32("limit", 1);
   b.boolean("singleBatch", true).boolean("showRecordId", true);
-  append_read_concern(b, pass.collection, pass.range.shard);
+  append_read_options(b, pass.collection, pass.range.shard);
   mongo::Cursor cursor(client, server, place_->database, b.finish());
   while (auto batch = cursor.next())
     for (const auto& e : batch->array) return e.fields().integer("$recordId");
@@ -143,7 +145,7 @@ bson::Document RangeReader::find_naturally(const Pass& pass, std::int64_t batch_
   b.uuid("find", place_->uuid.view()).open_document("hint").int32("$natural", 1).close().int64("batchSize", batch_size).boolean("noCursorTimeout", true);
   b.boolean("$_requestResumeToken", true);
   if (!position_->tokens.empty()) b.document("$_resumeAfter", position_->tokens.back());
-  append_read_concern(b, pass.collection, pass.range.shard);
+  append_read_options(b, pass.collection, pass.range.shard);
   return b.finish();
 }
 

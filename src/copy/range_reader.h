@@ -52,7 +52,7 @@ class RangeReader {
   [[nodiscard]] bool read_naturally(const Pass& pass);
   [[nodiscard]] bool drain(const Pass& pass, mongo::Client& client, std::uint32_t server, const bson::Document& command, std::optional<oplog::ShardIndex> shard, bool natural);
   [[nodiscard]] std::optional<std::int64_t> last_record(const Pass& pass, mongo::Client& client, std::uint32_t server);
-  void append_read_concern(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const;
+  void append_read_options(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const;
   [[nodiscard]] bson::Document find_command(const Pass& pass, std::optional<oplog::ShardIndex> shard, std::int64_t batch_size) const;
   [[nodiscard]] bson::Document find_naturally(const Pass& pass, std::int64_t batch_size) const;
   void leave_out_orphans(Batch& batch, oplog::ShardIndex shard) const;
