@@ -5,6 +5,7 @@
 #include <future>
 
 #include "base/bounded_queue.h"
+#include "base/byte_budget.h"
 #include "base/log.h"
 #include "base/worker.h"
 
@@ -111,6 +112,31 @@ TEST(SleepTest, EndsEarlyOnAStopRequestAndSaysSo) {
   EXPECT_TRUE(sleep_for(stop.get_token(), milliseconds(1)));
   stop.request_stop();
   EXPECT_FALSE(sleep_for(stop.get_token(), std::chrono::hours(1)));
+}
+
+// ---- ByteBudget
+
+TEST(ByteBudgetTest, OneMoreThanFitsWaitsUntilAnotherIsGivenBack) {
+  ByteBudget budget(100);
+  auto first = budget.take(60, {});
+  std::atomic<bool> got{false};
+  std::jthread other([&](std::stop_token stop) {
+    auto second = budget.take(50, stop);
+    got = true;
+  });
+  EXPECT_FALSE(got);
+  first.resize(50);
+  other.join();
+  EXPECT_TRUE(got);
+}
+
+TEST(ByteBudgetTest, OneLargerThanAllGetsInAlone) {
+  ByteBudget budget(100);
+  { auto large = budget.take(1000, {}); }
+  std::stop_source stop;
+  auto held = budget.take(100, {});
+  std::jthread waiting([&] { (void)budget.take(1, stop.get_token()); });
+  stop.request_stop();
 }
 
 // ---- redact

@@ -24,6 +24,11 @@ def scatter(collection, documents=SCATTERED):
         collection.insert_many([{"_id": uuid.uuid4().hex, "n": n, "pad": PAD} for n in range(first, first + 1000)])
 
 
+def ordered(collection, first, last):
+    for n in range(first, last, 1000):
+        collection.insert_many([{"_id": n, "pad": PAD} for n in range(n, min(n + 1000, last))])
+
+
 def scanned(client):
     return client.admin.command("serverStatus")["metrics"]["queryExecutor"]["scannedObjects"]
 
@@ -32,7 +37,7 @@ def test_scattered_ids_are_read_as_they_are_stored(replica_sets):
     """Killed in the middle of its only range, it goes on where it was."""
     client = replica_sets.source_client
     scatter(client.big.random)
-    client.big.ordered.insert_many([{"_id": n, "pad": PAD} for n in range(SCATTERED)])
+    ordered(client.big.ordered, 0, SCATTERED)
     twin = replica_sets.twin(throttle={"copy": "60MB"}).start()
     ranges = replica_sets.target_client.mongotwin.copy_ranges
     twin.wait_until(lambda s: ranges.find_one({"by": "natural", "tokens": {"$exists": True}}) is not None, "its place is saved")
@@ -49,8 +54,8 @@ def test_scattered_ids_are_read_as_they_are_stored(replica_sets):
     twin.start()
     twin.command("throttle", {"copy_bytes_per_second": None})
     twin.wait_for_state("replicating")
-    # What is counted for other reasons is little.
-    assert scanned(client) - before < left + 1000, "it was read from its start again"
+    # Besides what is left there are the 3,000 deletes in the oplog and some more; all of it would be 20,000.
+    assert scanned(client) - before < left + 6000, "it was read from its start again"
     twin.finish()
     replica_sets.assert_identical()
 
@@ -67,21 +72,18 @@ def test_order_of_reading_is_as_configured(replica_sets, reading):
     replica_sets.assert_identical()
 
 
-def test_source_that_inserts_faster_than_it_is_copied(replica_sets):
-    """What comes after the copy was planned is left to the oplog, or a slow copy would never end."""
+@pytest.mark.parametrize("reading", ["natural", "id"])
+def test_source_that_inserts_faster_than_it_is_copied(replica_sets, reading):
+    """What comes after a collection's reading has begun is left to the oplog, or a slow copy would never end."""
     client = replica_sets.source_client
-    client.big.growing.insert_many([{"_id": n, "pad": PAD} for n in range(2000)])
-    scatter(client.big.random, 13_000)
-    twin = replica_sets.twin(copiers=1, throttle={"copy": "0"}).start()
-    twin.wait_until(lambda s: s["copy"]["ranges_total"] > 0, "the copy is planned")
-    client.big.growing.insert_many([{"_id": n, "pad": PAD} for n in range(2000, 12_000)])
-    scatter(client.big.random, 10_000)
+    ordered(client.big.growing, 0, 6000)
+    twin = replica_sets.twin(copiers=1, reading=reading, throttle={"copy": "4MB"}).start()
+    twin.wait_until(lambda s: s["copy"]["documents_done"] > 0, "the copy is under way")
+    twin.command("throttle", {"copy_bytes_per_second": 0})
+    ordered(client.big.growing, 6000, 16_000)
     twin.command("throttle", {"copy_bytes_per_second": None, "operations_per_second": 0})
     status = twin.wait_until(lambda s: s["state"] == "catching_up", "the copy has ended")
-    assert NATURAL in twin.log()
-    done = {c["ns"]: c["documents_done"] for c in status["copy"]["collections"]}
-    assert done["big.growing"] == 2000
-    assert 13_000 <= done["big.random"] < 14_500, "up to the batch in which the end was"
+    assert 6000 <= status["copy"]["documents_done"] < 7000, "up to the batch in which the end was"
     twin.command("throttle", {"operations_per_second": None})
     twin.finish()
     replica_sets.assert_identical()
@@ -127,9 +129,15 @@ def test_orphans_of_every_type_are_left_out(sharded_to_set, key, reading):
     pair.source.shard_collection("db.c", key)
     documents = [{"_id": n, "k": value, "sub": {"k": value}, "region": n % 3, "seen": True} for n, value in enumerate(VALUES + [f"v{n}" for n in range(200)])]
     documents += [{"_id": len(documents), "region": 1}]  # without the key: it counts as null
-    if "hashed" not in key.values():
-        pair.source.split("db.c", {"k": "v1"})
-        pair.source.move_chunk("db.c", find={"k": "v2"}, to=pair.source.shards[1].name)
+    if key == {"k": 1}:
+        documents = [d for d in documents if d.get("k") != MaxKey()]  # lies in no chunk
+    if "hashed" not in list(key.values())[:1]:
+        bound, top = {field: {"k": "v1", "region": 1}.get(field, MinKey()) for field in key}, {field: MaxKey() for field in key}
+        if "region" in key:
+            bound["k"] = Int64(0)
+        there = pair.source_client.config.chunks.find_one({"min": {field: MinKey() for field in key}})["shard"]
+        pair.source.split("db.c", bound)
+        pair.source.move_chunk("db.c", bounds=[bound, top], to=next(s.name for s in pair.source.shards if s.name != there))
     pair.source_client.db.c.insert_many(documents)
     owned = {}
     for shard in pair.source.shards:
@@ -151,7 +159,7 @@ def test_chunks_move_while_it_is_read(sharded_to_set, reading, said):
     pair = sharded_to_set
     names = [shard.name for shard in pair.source.shards]
     pair.source.shard_collection("big.c", {"_id": 1})
-    pair.source_client.big.c.insert_many([{"_id": n, "pad": PAD} for n in range(12_000)])
+    ordered(pair.source_client.big.c, 0, 12_000)
     for bound in (3000, 6000, 9000):
         pair.source.split("big.c", {"_id": bound})
     pair.source.move_chunk("big.c", find={"_id": 9000}, to=next(name for name in names if name != pair.source_client.config.chunks.find_one({"min._id": 3000})["shard"]))
