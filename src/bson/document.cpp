@@ -34,12 +34,14 @@ void Builder::put(const T& v) {
 
 void Builder::head(Type type, std::string_view key) {
   bytes_.push_back(static_cast<std::uint8_t>(type));
-  bytes_.insert(bytes_.end(), key.begin(), key.end());
+  raw(key);
   bytes_.push_back(0);
 }
 
 Builder& Builder::raw(std::string_view element_bytes) {
-  bytes_.insert(bytes_.end(), element_bytes.begin(), element_bytes.end());
+  // As bytes of the vector's own type: else it converts one by one what it could move as a whole.
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(element_bytes.data());
+  bytes_.insert(bytes_.end(), bytes, bytes + element_bytes.size());
   return *this;
 }
 
