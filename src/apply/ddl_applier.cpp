@@ -45,6 +45,14 @@ bson::Document without(bson::View v, std::initializer_list<std::string_view> nam
   return b.finish();
 }
 
+// An index of the simple collation says nothing of it, and would get the collection's default one.
+bson::Document with_own_collation(bson::View spec) {
+  bson::Builder b;
+  b.fields_of(spec);
+  if (!spec["collation"] && spec.integer("v").value_or(2) >= 2) b.open_document("collation").string("locale", "simple").close();
+  return b.finish();
+}
+
 // What documents of different moments may clash on.
 bool demands_unique(bson::View spec) { return spec["unique"].truthy() || spec["prepareUnique"].truthy(); }
 
@@ -96,12 +104,18 @@ void DdlApplier::apply(const oplog::Ddl& ddl, bool tolerant, bool consistent) {
       break;
     case bring_in: TWIN_INVARIANT(false); break;  // see copy::bring_in
     case shard_collection:
-      if (target_.sharded()) this->shard_collection(ddl.ns, ddl.spec.view().fields("shardKey").empty() ? ddl.spec.view().fields("key") : ddl.spec.view().fields("shardKey"), ddl.spec["unique"].truthy());
+      if (!target_.sharded()) break;
+      if (auto by = rules_.shard_key(ddl.ns, ddl.spec.view().fields(ddl.spec["shardKey"] ? "shardKey" : "key"), ddl.spec["unique"].truthy())) this->shard_collection(ddl.ns, *by);
       break;
   }
 }
 
 void DdlApplier::create_collection(const std::string& ns, bson::View options, bool tolerant) {
+  create_unsharded(ns, options, tolerant);
+  if (auto by = rules_.shard_key(ns, {}, false)) shard_collection(ns, *by);
+}
+
+void DdlApplier::create_unsharded(const std::string& ns, bson::View options, bool tolerant) {
   auto own = bson::Document::copy_of(options);
   auto expiry = options["expireAfterSeconds"];
   if (expiry) holds_.hold_collection_ttl(user_namespace(ns), only(expiry));
@@ -137,6 +151,7 @@ void DdlApplier::rename(const oplog::Ddl& ddl, bool tolerant) {
   // Met again after a crash it is done already, and what is held under the new name is the collection's own.
   if (renamed || holds_.holds_any(ddl.ns)) holds_.rename(ddl.ns, ddl.to);
   layout_.refresh();
+  if (rules_.collections.contains(ddl.to)) log::warn("apply", "target: {} came by a rename from {}: it stays sharded as that was, whatever `sharding` says of it", ddl.to, ddl.ns);
 }
 
 void DdlApplier::create_indexes(const std::string& ns, const std::vector<bson::Document>& specs, bool consistent) {
@@ -173,7 +188,7 @@ void DdlApplier::build(const std::string& ns, const std::vector<bson::Document>&
   bson::Builder b;
   b.string("createIndexes", name_of(ns)).open_array("indexes");
   int n = 0;
-  for (const auto& spec : specs) b.document(std::to_string(n++), spec);
+  for (const auto& spec : specs) b.document(std::to_string(n++), with_own_collation(spec));
   b.close();
   append_majority(b);
   run(database_of(ns), b.finish(), false, {});
@@ -244,13 +259,15 @@ void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant, bool consistent)
   run(database_of(ddl.ns), b.finish(), tolerant, {});
 }
 
-void DdlApplier::shard_collection(const std::string& ns, bson::View key, bool unique) {
+void DdlApplier::shard_collection(const std::string& ns, const ShardKey& by) {
   layout_.refresh();
   if (!layout_.shard_key(ns).empty()) return;
   run("admin", bson::Builder().string("enableSharding", database_of(ns)).finish(), false, {});
   // Key ranges compare by the simple collation; a collection with another default must say so.
-  auto command = bson::Builder().string("shardCollection", ns).document("key", key).boolean("unique", unique).open_document("collation").string("locale", "simple").close().finish();
-  run("admin", command, false, {});
+  auto command = bson::Builder();
+  command.string("shardCollection", ns).document("key", by.key).boolean("unique", by.unique).open_document("collation").string("locale", "simple").close();
+  if (by.chunks && begins_hashed(by.key)) command.int32("numInitialChunks", *by.chunks);
+  run("admin", command.finish(), false, {});
   layout_.refresh();
 }
 

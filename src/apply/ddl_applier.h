@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // DdlApplier: carries out DDL on the target. Expiry and, while the target is not yet consistent, unique indexes are
 // held back (Holds). In tolerant mode what is already as it should be is no error: after a crash one DDL may be seen
-// again. Thread-safe; the cluster, the layout and the holds must outlive it.
+// again. Thread-safe; the cluster, the layout, the holds and the rules must outlive it.
 #pragma once
 
 #include "apply/holds.h"
 #include "apply/layout.h"
+#include "apply/sharding_rules.h"
 #include "mongo/cluster.h"
 #include "oplog/op.h"
 
@@ -13,7 +14,7 @@ namespace mongotwin::apply {
 
 class DdlApplier {
  public:
-  DdlApplier(mongo::Cluster& target, TargetLayout& layout, Holds& holds) : target_(target), layout_(layout), holds_(holds) {}
+  DdlApplier(mongo::Cluster& target, TargetLayout& layout, Holds& holds, const ShardingRules& rules) : target_(target), layout_(layout), holds_(holds), rules_(rules) {}
 
   // `consistent`: unique indexes may be built at once.
   void apply(const oplog::Ddl& ddl, bool tolerant, bool consistent);
@@ -21,9 +22,12 @@ class DdlApplier {
   // and those that the documents of now refuse.
   void create_indexes(const std::string& ns, const std::vector<bson::Document>& specs, bool consistent);
   void create_collection(const std::string& ns, bson::View options, bool tolerant);
+  // The same without what the rules say of its sharding.
+  void create_unsharded(const std::string& ns, bson::View options, bool tolerant);
   void create_view(const std::string& ns, bson::View definition, bool tolerant);
-  // Shards an empty collection by the source's key unless it is sharded already. Only for a sharded target.
-  void shard_collection(const std::string& ns, bson::View key, bool unique);
+  // Shards an empty collection unless it is sharded already. Only for a sharded target.
+  void shard_collection(const std::string& ns, const ShardKey& by);
+  [[nodiscard]] const ShardingRules& rules() const { return rules_; }
   // Builds the indexes that waited for a consistent target. One that fails does not stop the others; in the end they are
   // all named in one Error.
   void build_held_unique();
@@ -47,6 +51,7 @@ class DdlApplier {
   mongo::Cluster& target_;
   TargetLayout& layout_;
   Holds& holds_;
+  const ShardingRules& rules_;
 };
 
 // The user's name of a time-series collection, from that of its buckets; other names as they are.

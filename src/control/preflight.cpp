@@ -9,6 +9,7 @@
 #include <set>
 
 #include "apply/layout.h"
+#include "control/layout_check.h"
 #include "control/rights.h"
 #include "copy/user_copy.h"
 #include "journal/disk_journal.h"
@@ -175,7 +176,9 @@ Pair preflight(const options::Options& options) {
     auto source = list_namespaces(*pair.source, [&](const auto& ns) { return pair.filter.includes(ns); });
     auto target = list_namespaces(*pair.target, [&](const auto& ns) { return pair.filter.includes_target(ns); });
     take_target_names(source, pair.filter);
-    check_rights_on(*pair.source, *pair.target, databases_of(source.collections), databases_of(source.on_target));
+    pair.sharding = sharding_rules(options, pair.filter);
+    bool shards = pair.target->sharded() && (pair.source->sharded() || !pair.sharding.collections.empty());
+    check_rights_on(*pair.source, *pair.target, databases_of(source.collections), databases_of(source.on_target), shards);
     pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
     check_names(pair, source, target);
     if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {
@@ -185,6 +188,7 @@ Pair preflight(const options::Options& options) {
     } else {
       check_target(pair, options, source, target);
     }
+    check_layout(pair, options, source.collections);
     if (options.copy_users) check_users(pair, options);
   } catch (const mongo::CommandError& e) {
     throw Error(Remedy::fix_config, e.what(), e.hint());

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "apply/sharding_rules.h"
 #include "checkpoint/checkpoint.h"
 #include "mongo/cluster.h"
 #include "oplog/namespace_filter.h"
@@ -20,6 +21,7 @@ struct Pair {
   std::optional<checkpoint::Checkpoint> checkpoint;  // of an earlier run of this link
   std::vector<std::string> existing;                 // included namespaces that are on the target, for a first run
   std::vector<std::string> sharded_beforehand;       // of these, empty sharded collections: they stay
+  apply::ShardingRules sharding;
   std::vector<std::string> warnings;
   std::vector<std::string> lines;                    // what was found, for `check`
 };

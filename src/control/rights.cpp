@@ -60,6 +60,12 @@ bool allows(bson::View privileges, const std::string& database, const std::strin
   return false;
 }
 
+bool may(mongo::Cluster& cluster, const std::string& database, const std::string& action) {
+  auto client = cluster.router().acquire();
+  auto user = user_of(client);
+  return user.name.empty() || allows(user.privileges, database, action);
+}
+
 void check_rights(mongo::Cluster& source, mongo::Cluster& target) {
   for (auto& shard : source.shards()) {
     auto client = shard.pool->acquire();
@@ -86,13 +92,13 @@ void check_rights_on_users(mongo::Cluster& source, mongo::Cluster& target) {
   demand_on_all(target.router().acquire(), {"admin"}, {"createRole", "grantRole", "revokeRole", "dropRole", "dropUser"}, "restore");
 }
 
-void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target) {
+void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target, bool shards) {
   static const Actions kRead{"find", "listCollections", "listIndexes", "collStats"};
   demand_on_all(source.router().acquire(), databases, kRead, kSourceRoles);
   for (auto& shard : source.shards()) demand_on_all(shard.pool->acquire(), databases, kRead, kSourceRoles);
   demand_on_all(target.router().acquire(), databases_on_target,
                 {"find", "insert", "update", "remove", "createCollection", "createIndex", "dropCollection", "dropIndex", "collMod", "renameCollectionSameDB", "bypassDocumentValidation"}, kTargetRoles);
-  if (source.sharded() && target.sharded()) demand_on_all(target.router().acquire(), databases_on_target, {"enableSharding"}, kShardingRoles);
+  if (shards) demand_on_all(target.router().acquire(), databases_on_target, {"enableSharding"}, kShardingRoles);
 }
 
 }  // namespace mongotwin::control

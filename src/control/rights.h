@@ -10,8 +10,11 @@ namespace mongotwin::control {
 
 // Both throw Error(fix_config) naming the cluster, the user and the missing action. They pass where authentication is off.
 void check_rights(mongo::Cluster& source, mongo::Cluster& target);
-// The rights on the databases that are to be replicated.
-void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target);
+// The rights on the databases that are to be replicated; `shards`: collections are to be sharded on the target.
+void check_rights_on(mongo::Cluster& source, mongo::Cluster& target, const std::set<std::string>& databases, const std::set<std::string>& databases_on_target, bool shards);
+
+// Whether the user of the URI may do it; everybody may where authentication is off. See allows().
+[[nodiscard]] bool may(mongo::Cluster& cluster, const std::string& database, const std::string& action);
 
 // What copy_users needs: users are read and written in their collection.
 void check_rights_on_users(mongo::Cluster& source, mongo::Cluster& target);

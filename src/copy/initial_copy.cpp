@@ -6,7 +6,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
-#include "copy/presplit.h"
+#include "copy/target_maker.h"
 #include "mongo/cursor.h"
 #include "source/mongo_oplog.h"
 
@@ -140,25 +140,18 @@ void InitialCopy::add(const source::SourceCollection& from, const oplog::Namespa
 }
 
 void InitialCopy::create_targets(std::stop_token stop) {
-  layout_.refresh();
-  for (std::size_t n = 0;; ++n) {
-    CollectionCopy* c = nullptr;
-    {
-      Lock lock(m_);
-      if (n == items_.size()) break;
-      c = &items_[n]->copy;
-    }
-    // Sharded beforehand by the user: taken as it is.
-    if (!layout_.shard_key(c->target_ns).empty()) continue;
-    retrying(stop, [&] {
-      ddl_.create_collection(c->target_ns, c->from.options, true);
-      if (!c->from.shard_key || !target_.sharded()) return;
-      ddl_.shard_collection(c->target_ns, *c->from.shard_key, c->from.shard_key_unique);
-      presplit(source_, target_, c->target_ns, *c->from.shard_key, c->from.uuid);
-    });
-    if (stop.stop_requested()) return;
+  std::vector<TargetMaker::Wanted> wanted;
+  {
+    Lock lock(m_);
+    for (const auto& i : items_) wanted.push_back({&i->copy.from, i->copy.target_ns});
   }
-  layout_.refresh();
+  TargetMaker maker(source_, target_, layout_, ddl_);
+  retrying(stop, [&] { maker.prepare(wanted); });
+  for (const auto& one : wanted) {
+    if (stop.stop_requested()) return;
+    retrying(stop, [&] { maker.make(one); });
+  }
+  retrying(stop, [&] { layout_.refresh(); });
 }
 
 void InitialCopy::plan_ranges(std::stop_token stop) {

@@ -24,7 +24,7 @@ const Field* find(const Fields& fields, const std::string& key) {
 }
 
 Fields top(const Field& document) {
-  return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target", "copy_users",
+  return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target", "copy_users", "sharding", "zones",
                           "api", "lanes", "copiers", "reading", "read_preference", "memory_limit", "journal", "throttle", "log"});
 }
 
@@ -209,6 +209,8 @@ Options load(const std::string& path) {
   if (const auto* f = find(fields, "on_existing_target"))
     o.on_existing_target = f->choice<OnExisting>({{"refuse", OnExisting::refuse}, {"drop", OnExisting::drop}});
   if (const auto* f = find(fields, "copy_users")) o.copy_users = user_rules(*f);
+  if (const auto* f = find(fields, "sharding")) o.sharding = read_sharding(*f);
+  if (const auto* f = find(fields, "zones")) o.zones = read_zones(*f);
   if (const auto* f = find(fields, "api")) o.api = api(*f);
   if (const auto* f = find(fields, "lanes")) o.lanes = f->whole_number(1, 64);
   if (const auto* f = find(fields, "copiers")) o.copiers = f->whole_number(1, 64);

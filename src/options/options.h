@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "options/sharding.h"
 
 namespace mongotwin::options {
 
@@ -75,6 +76,8 @@ struct Options {
   NamespaceRules namespaces;
   OnExisting on_existing_target = OnExisting::refuse;
   std::optional<UserRules> copy_users;
+  Sharding sharding;
+  Zones zones;
   Api api;
   int lanes = 8;    // parallel writers of the continuous phase, 1 to 64
   int copiers = 4;  // parallel copiers of the initial copy, 1 to 64

@@ -228,6 +228,42 @@ TEST_F(OptionsTest, database_names_and_patterns) {
   EXPECT_EQ(refusal(std::string(kPair) + "namespaces: {include: ['*'], exclude: ['*.tmp']}\n"), "accepted");
 }
 
+TEST_F(OptionsTest, the_layout_of_the_target) {
+  auto o = loaded(std::string(kPair) + "sharding: {shop.a: unsharded, shop.b: {key: {customer: hashed, a.b: 1}, chunks: 32}, shop.c: {key: {sku: 1}, unique: true}, shop.d: {chunks: 1}}\nzones: {EU: [rs0, rs1]}\n");
+  EXPECT_FALSE(o.sharding.at("shop.a").sharded);
+  EXPECT_EQ(o.sharding.at("shop.b").key, (std::vector<std::pair<std::string, bool>>{{"customer", true}, {"a.b", false}}));
+  EXPECT_EQ(o.sharding.at("shop.b").chunks, 32);
+  EXPECT_FALSE(o.sharding.at("shop.b").unique);
+  EXPECT_TRUE(o.sharding.at("shop.c").unique);
+  EXPECT_TRUE(o.sharding.at("shop.d").sharded && o.sharding.at("shop.d").key.empty());
+  EXPECT_EQ(o.zones.at("EU"), (std::vector<std::string>{"rs0", "rs1"}));
+
+  for (const auto& [rule, said] : std::vector<std::pair<std::string, std::string>>{
+           {"[]", ": must be a group of keys"},
+           {"{}", ": must be a group of keys"},
+           {"{shop: unsharded}", ".shop: \"shop\": has no dot"},
+           {"{'shop.*': unsharded}", ".shop.*: \"shop.*\": a '*' is not allowed"},
+           {"{'config.x': unsharded}", ".config.x: \"config.x\": the system database"},
+           {"{shop.a: sharded}", ".shop.a: \"sharded\" is neither unsharded nor"},
+           {"{shop.a: {}}", ".shop.a: says nothing"},
+           {"{shop.a: {keys: {a: 1}}}", ".shop.a: unknown key \"keys\", did you mean key?"},
+           {"{shop.a: {key: {}}}", ".shop.a.key: must be a group of keys"},
+           {"{shop.a: {key: a}}", ".shop.a.key: must be a group of keys"},
+           {"{shop.a: {key: {a: -1}}}", ".shop.a.key.a: \"-1\" is neither 1 nor hashed"},
+           {"{shop.a: {key: {a: 1, a: 1}}}", ".shop.a.key.a: is there twice"},
+           {"{shop.a: {key: {$a: 1}}}", ".shop.a.key.$a: the name of a field can't begin with '$'"},
+           {"{shop.a: {key: {a..b: 1}}}", ".shop.a.key.a..b: the name of the field, or a part of it, is empty"},
+           {"{shop.a: {key: {a: hashed, b: hashed}}}", ".shop.a.key: several fields are hashed"},
+           {"{shop.a: {key: {a: hashed}, unique: true}}", ".shop.a.unique: a hashed key can't be unique"},
+           {"{shop.a: {unique: true}}", ".shop.a.unique: stands without a key"},
+           {"{shop.a: {chunks: 0}}", ".shop.a.chunks: \"0\" is out of range"},
+           {"{shop.a: {chunks: 8193}}", ".shop.a.chunks: \"8193\" is out of range"},
+       })
+    expect_refused("\nsharding: " + rule + "\n", "twin.yaml:4: key sharding" + said);
+  expect_refused("zones: {EU: rs0}\n", "twin.yaml:3: key zones.EU: must be a list");
+  expect_refused("zones: {EU: [a, a]}\n", "twin.yaml:3: key zones.EU: \"a\" is there twice");
+}
+
 TEST_F(OptionsTest, addresses_of_the_api) {
   for (const char* bad : {"8470", "'host:'", "':1'", "'h:70000'", "'h:1x'", "'::1:8470'", "'http://h:1'"})
     expect_refused(std::string("api: {listen: ") + bad + "}\n", "twin.yaml:3: key api.listen: ");

@@ -142,6 +142,19 @@ std::string wrong_with_pattern(const std::string& pattern) {
   return {};
 }
 
+std::string wrong_with_collection(const std::string& ns) {
+  if (auto wrong = wrong_with_pattern(ns); !wrong.empty()) return wrong;
+  if (ns.find('*') != std::string::npos) return "a '*' is not allowed here";
+  if (ns.find(".system.") != std::string::npos) return "a system collection is the server's own";
+  return {};
+}
+
+std::string wrong_with_key_field(const std::string& path) {
+  if (path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != std::string::npos) return "the name of the field, or a part of it, is empty";
+  if (path.front() == '$' || path.find(".$") != std::string::npos) return "the name of a field can't begin with '$'";
+  return {};
+}
+
 std::string wrong_with_renamed(const std::string& ns) {
   if (auto wrong = wrong_with_pattern(ns); !wrong.empty()) return wrong;
   auto plain = ns.ends_with(".*") ? ns.substr(0, ns.size() - 2) : ns;

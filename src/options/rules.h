@@ -16,6 +16,10 @@ namespace mongotwin::options {
 
 [[nodiscard]] std::string wrong_with_database(const std::string& name);
 [[nodiscard]] std::string wrong_with_pattern(const std::string& pattern);
+// "db.collection" without any '*'.
+[[nodiscard]] std::string wrong_with_collection(const std::string& ns);
+// A field of a shard key, "a" or "a.b".
+[[nodiscard]] std::string wrong_with_key_field(const std::string& path);
 // "db.collection" without any '*', or "db.*".
 [[nodiscard]] std::string wrong_with_renamed(const std::string& ns);
 [[nodiscard]] std::string wrong_with_link(const std::string& name);
