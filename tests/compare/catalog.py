@@ -199,7 +199,9 @@ def compare_indexes(result: Result, source: Collection, target: Collection, shar
 
 def _serves_shard_key(owner: Collection, other: Collection, index: Optional[dict[str, Element]]) -> bool:
     """Sharding by another key than the other side makes an index that the other side has no reason to have."""
-    if index is None or owner.sharding is None or set(index) != {"v", "key", "name"}:
+    if index is None or owner.sharding is None:
+        return False
+    if set(index) != {"v", "key", "name", *(["unique"] if owner.sharding.unique else [])}:
         return False
     same_key = other.sharding is not None and _same_key(other.sharding.key, owner.sharding.key)
     return not same_key and _same_key(index["key"].value, owner.sharding.key)
