@@ -78,6 +78,7 @@ Checkpoint Checkpoint::parse(bson::View d) {
   if (d["users"]) c.users = strings(d.fields("users"));
   c.catalog = bson::Document::copy_of(d.fields("catalog"));
   c.held = bson::Document::copy_of(d.fields("held"));
+  c.balancers = bson::Document::copy_of(d.fields("balancers"));
   c.copy_planned = d["copy_planned"].truthy();
   c.created = strings(d.fields("created"));
   c.emptied = strings(d.fields("emptied"));

@@ -33,6 +33,7 @@ struct Checkpoint {
   bson::Document catalog, held;
   std::string failure;                    // why an earlier run stopped for good; stays until the link is made anew
   std::optional<std::vector<std::string>> users;  // and roles that came from the source; none: never begun
+  bson::Document balancers;               // that the copy holds, see control::BalancerHold
   bool copy_planned = false;              // copying: copy::CopyPlan says what is left to do
   std::vector<std::string> created;       // by mongotwin on the target: an interrupted copy drops them
   std::vector<std::string> emptied;       // sharded beforehand by the user: an interrupted copy empties them
@@ -42,7 +43,7 @@ struct Checkpoint {
   void add_shard(const std::string& name, const std::string& host, oplog::Timestamp start);
   void remove_shard(oplog::ShardIndex shard);
   [[nodiscard]] static Checkpoint parse(bson::View document);
-  [[nodiscard]] bson::Document to_fields() const;  // all but failure and users, which are saved on their own
+  [[nodiscard]] bson::Document to_fields() const;  // all but failure, users and balancers, which are saved on their own
 };
 
 // Saves cuts in order. Thread-safe; everything handed in must outlive it.

@@ -65,6 +65,7 @@ void Replicator::publish() {
   status::Status status;
   status.link = options_.link;
   status.throttle = throttles();
+  std::vector<std::string> balancers_held;
   {
     Lock lock(m_);
     status.state = state_;
@@ -79,9 +80,11 @@ void Replicator::publish() {
       status.warnings = pair_->warnings;
     }
     if (copy_) status.copy = copy_->progress();
+    if (balancers_) balancers_held = balancers_->held();
     fill_positions(status);
     status.error = failure_of(error_);
   }
+  for (const auto& label : balancers_held) status.warnings.push_back("held until the copy is done: the balancer of the " + label);
   for (const auto& held : holds_.ttls()) status.warnings.push_back("held back until finish: expiry of index " + held.name + " on " + held.ns);
   for (const auto& held : holds_.collection_ttls()) status.warnings.push_back("held back until finish: expiry of collection " + held.ns);
   for (const auto& held : holds_.uniques()) status.warnings.push_back("held back until the target is consistent: unique index " + held.name + " on " + held.ns);

@@ -66,6 +66,7 @@ void Replicator::run(std::stop_token stop) {
     } catch (...) {
       fail(std::current_exception());
     }
+    release_balancers();
   });
   Signal tick;
   for (;;) {
@@ -124,9 +125,20 @@ void Replicator::remember_failure(std::exception_ptr error) {
   }
 }
 
+// Who does not copy holds nothing; a copy that goes on holds them again.
+void Replicator::release_balancers() {
+  if (!balancers_) return;
+  try {
+    balancers_->release();
+  } catch (const Error& e) {
+    log::warn("control", "the balancers could not be put back as they were found; the next start does it, or sh.startBalancer(): {}", e.what());
+  }
+}
+
 void Replicator::drive(std::stop_token stop) {
   connect();
   if (stop.stop_requested()) return;
+  if (pair_->checkpoint && saved_.phase != Phase::copying) retrying(stop, [&] { balancers_->release(); });
   if (saved_.phase == Phase::finished) {
     set_state(State::finished, "the link was finished; remove its document in mongotwin.checkpoints on the target to start anew");
     return;
@@ -157,6 +169,12 @@ void Replicator::connect() {
     pair_->warnings.push_back("an earlier run stopped: " + saved_.failure + "; see to what it names, and compare it, before you rely on the target");
     log::warn("control", "{}", pair_->warnings.back());
   }
+  auto warn = [this](std::string text) {
+    log::warn("control", "{}", text);
+    Lock again(m_);
+    pair_->warnings.push_back(std::move(text));
+  };
+  balancers_ = std::make_unique<BalancerHold>(*pair_->source, *pair_->target, *store_, waits_, warn, saved_.balancers);
   connected_ = true;
 }
 
@@ -224,6 +242,7 @@ void Replicator::copy(std::stop_token stop) {
     copy = copy_.get();
   }
   set_state(State::copying);
+  retrying(stop, [&] { balancers_->hold(stop); });
   if (goes_on) {
     copy->go_on(pair_->filter, stop);
   } else {
@@ -250,6 +269,7 @@ void Replicator::copy(std::stop_token stop) {
   saved_.created.clear();
   saved_.copy_planned = false;
   retrying(stop, [&] { store_->save(saved_.to_fields()); });
+  retrying(stop, [&] { balancers_->release(); });
   retrying(stop, [&] { plan_->clear(); });
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/throttle.h"
+#include "control/balancer_hold.h"
 #include "control/engine.h"
 #include "control/pipeline.h"
 #include "control/preflight.h"
@@ -46,6 +47,7 @@ class Replicator final : public cli::Engine {
   void finish_link(std::stop_token stop);
   void restore(std::stop_token stop);
   void remember_failure(std::exception_ptr error);
+  void release_balancers();
   // The pipeline from the saved state to the target; the one there is goes on if it only reads so far.
   void open_pipeline(Positions exact_after, std::stop_token stop);
   // Makes the pipeline again when the source's shards have changed; returns the new exact_after, or nothing if there is
@@ -79,6 +81,7 @@ class Replicator final : public cli::Engine {
   apply::Holds holds_;
   std::unique_ptr<apply::DdlApplier> ddl_;
   checkpoint::Checkpoint saved_;
+  std::unique_ptr<BalancerHold> balancers_;
 
   Signal drive_signal_;
   mutable Mutex m_;

@@ -239,7 +239,8 @@ def _full_bound(route, bound):
 
 def _balancer(command):
     def handle(router, request):
-        return _plain(router.backend.command("config", "admin", {command: 1}))
+        limit = {"maxTimeMS": request.get("maxTimeMS")} if request.has("maxTimeMS") else {}
+        return _plain(router.backend.command("config", "admin", {command: 1, **limit}))
 
     return handle
 
