@@ -15,6 +15,8 @@ namespace {
 
 namespace code = mongo::code;
 
+constexpr const char* kStandIn = "mongotwin_shard_key";
+
 std::string database_of(const std::string& ns) { return ns.substr(0, ns.find('.')); }
 std::string name_of(const std::string& ns) { return ns.substr(ns.find('.') + 1); }
 
@@ -191,27 +193,96 @@ void DdlApplier::build(const std::string& ns, const std::vector<bson::Document>&
   for (const auto& spec : specs) b.document(std::to_string(n++), with_own_collation(spec));
   b.close();
   append_majority(b);
+  auto command = b.finish();
+  try {
+    run(database_of(ns), command, false, {});
+    return;
+  } catch (const mongo::CommandError& e) {
+    bool conflict = e.code() == code::kIndexOptionsConflict || e.code() == code::kIndexKeySpecsConflict;
+    if (!conflict || !make_way_for(ns, specs)) throw;
+  }
+  run(database_of(ns), command, false, {});
+  drop_stand_in(ns);
+}
+
+// Where the target alone is sharded by a key, the server has made an index for it that the source comes to have otherwise.
+bool DdlApplier::make_way_for(const std::string& ns, const std::vector<bson::Document>& specs) {
+  auto rule = rules_.collections.find(ns);
+  if (rule == rules_.collections.end() || rule->second.by.key.empty()) return false;
+  for (const auto& there : list_indexes(ns)) {
+    if (!same_key(there.view().fields("key"), rule->second.by.key) || !without(there, {"v", "key", "name"}).empty()) continue;
+    for (const auto& spec : specs)
+      if (same_key(spec.view().fields("key"), rule->second.by.key) || spec.view().string("name") == there.view().string("name")) {
+        make_way(ns, there);
+        return true;
+      }
+  }
+  return false;
+}
+
+// Drops an index that is to be replaced, also if it is the only one for the shard key; then the stand-in has to go later.
+void DdlApplier::make_way(const std::string& ns, bson::View index) {
+  auto drop = bson::Builder().string("dropIndexes", name_of(ns)).string("index", index.string("name").value_or("")).finish();
+  try {
+    run(database_of(ns), drop, true, {code::kIndexNotFound});
+  } catch (const mongo::CommandError& e) {
+    if (e.code() != code::kCannotDropShardKeyIndex) throw;
+    create_stand_in(ns, index.fields("key"));
+    run(database_of(ns), drop, true, {code::kIndexNotFound});
+  }
+}
+
+// Serves the shard key for as long as the index that shall do so can't be there. No document has the last field.
+void DdlApplier::create_stand_in(const std::string& ns, bson::View shard_key) {
+  auto spec = bson::Builder();
+  spec.string("name", kStandIn).open_document("key").fields_of(shard_key).int32(kStandIn, 1).close();
+  auto b = bson::Builder();
+  b.string("createIndexes", name_of(ns)).open_array("indexes").document("0", with_own_collation(spec.finish())).close();
+  append_majority(b);
   run(database_of(ns), b.finish(), false, {});
 }
 
-std::optional<bson::Document> DdlApplier::find_index(const std::string& ns, const std::string& name) {
+void DdlApplier::drop_stand_in(const std::string& ns) {
+  auto b = bson::Builder();
+  b.string("dropIndexes", name_of(ns)).string("index", kStandIn);
+  append_majority(b);
+  try {
+    run(database_of(ns), b.finish(), true, {code::kIndexNotFound, code::kNamespaceNotFound});
+  } catch (const mongo::CommandError& e) {
+    if (e.code() != code::kCannotDropShardKeyIndex) throw;
+    log::warn("apply", "target: {}: the index {} stays, since no index of the source serves the target's shard key", ns, kStandIn);
+  }
+}
+
+std::vector<bson::Document> DdlApplier::list_indexes(const std::string& ns) {
   auto client = target_.patient().acquire();
   try {
-    for (const auto& spec : mongo::fetch_all(client, database_of(ns), bson::Builder().string("listIndexes", name_of(ns)).finish()))
-      if (spec.view().string("name") == name) return spec;
+    return mongo::fetch_all(client, database_of(ns), bson::Builder().string("listIndexes", name_of(ns)).finish());
   } catch (const mongo::CommandError& e) {
     if (e.code() != code::kNamespaceNotFound) throw;
   }
   return {};
 }
 
+std::optional<bson::Document> DdlApplier::find_index(const std::string& ns, const std::string& name) {
+  for (const auto& spec : list_indexes(ns))
+    if (spec.view().string("name") == name) return spec;
+  return {};
+}
+
 void DdlApplier::drop_index(const oplog::Ddl& ddl, bool tolerant) {
-  tolerant = tolerant || holds_.holds_unique(ddl.ns, ddl.index);  // one that is held need not be there
+  bool held = holds_.holds_unique(ddl.ns, ddl.index);
   holds_.forget_index(ddl.ns, ddl.index);
   bson::Builder b;
   b.string("dropIndexes", name_of(ddl.ns)).string("index", ddl.index);
   append_majority(b);
-  run(database_of(ddl.ns), b.finish(), tolerant, {code::kIndexNotFound, code::kNamespaceNotFound});
+  try {
+    run(database_of(ddl.ns), b.finish(), tolerant || held, {code::kIndexNotFound, code::kNamespaceNotFound});  // one that is held need not be there
+  } catch (const mongo::CommandError& e) {
+    if (e.code() != code::kCannotDropShardKeyIndex) throw;
+    log::warn("apply", "target: {}: the index {}, which the source has dropped, stays: it serves the shard key that only the target has", ddl.ns, ddl.index);
+  }
+  if (held) drop_stand_in(ddl.ns);
 }
 
 // The change of an index that is not built yet is kept for then; false if it is not held.
@@ -266,6 +337,9 @@ void DdlApplier::shard_collection(const std::string& ns, const ShardKey& by) {
   // Key ranges compare by the simple collation; a collection with another default must say so.
   auto command = bson::Builder();
   command.string("shardCollection", ns).document("key", by.key).boolean("unique", by.unique).open_document("collation").string("locale", "simple").close();
+  bool awaited = false;
+  for (const auto& held : holds_.uniques()) awaited |= held.ns == ns && serves(held.value, by.key);
+  if (awaited && !by.unique) create_stand_in(ns, by.key);
   if (by.chunks && begins_hashed(by.key)) command.int32("numInitialChunks", *by.chunks);
   run("admin", command.finish(), false, {});
   layout_.refresh();
@@ -285,6 +359,7 @@ void DdlApplier::build_held_unique() {
       if (e.remedy() == Remedy::retry) throw;
       build_one_by_one(ns, specs, failures);
     }
+    if (!layout_.shard_key(ns).empty()) drop_stand_in(ns);
   }
   if (failures.empty()) return;
   throw Error(Remedy::pause, fmt::format("target: {} index{} can't be built: {}", failures.size(), failures.size() == 1 ? "" : "es", fmt::join(failures, "; ")),
@@ -296,7 +371,7 @@ void DdlApplier::remove_plain(const std::string& ns, const bson::Document& spec)
   auto name = std::string(spec.view().string("name").value_or(""));
   auto there = find_index(ns, name);
   if (there && ((*there)["unique"].truthy() != spec["unique"].truthy() || (*there)["prepareUnique"].truthy() != spec["prepareUnique"].truthy()))
-    run(database_of(ns), bson::Builder().string("dropIndexes", name_of(ns)).string("index", name).finish(), true, {code::kIndexNotFound});
+    make_way(ns, *there);
 }
 
 void DdlApplier::build_one_by_one(const std::string& ns, const std::vector<bson::Document>& specs, std::vector<std::string>& failures) {

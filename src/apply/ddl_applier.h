@@ -46,6 +46,11 @@ class DdlApplier {
   void remove_plain(const std::string& ns, const bson::Document& spec);
   void build_or_hold(const std::string& ns, const bson::Document& spec);
   [[nodiscard]] std::optional<bson::Document> find_index(const std::string& ns, const std::string& name);
+  [[nodiscard]] std::vector<bson::Document> list_indexes(const std::string& ns);
+  void create_stand_in(const std::string& ns, bson::View shard_key);
+  void drop_stand_in(const std::string& ns);
+  void make_way(const std::string& ns, bson::View index);
+  [[nodiscard]] bool make_way_for(const std::string& ns, const std::vector<bson::Document>& specs);
   void hold_back_unique(const std::string& ns, const std::string& index, bson::View changes);
   bool change_held_unique(const std::string& ns, const std::string& index, bson::View changes);
   mongo::Cluster& target_;

@@ -52,6 +52,18 @@ struct ShardingRules {
   return theirs == nullptr;
 }
 
+// Whether the server takes this index, by its key and collation, for what a collection with that shard key must have.
+[[nodiscard]] inline bool serves(bson::View index, bson::View shard_key) {
+  if (index["sparse"].truthy() || index["partialFilterExpression"]) return false;
+  if (index.fields("collation").string("locale").value_or("simple") != "simple") return false;
+  auto field = index.fields("key").begin();
+  for (const auto& part : shard_key) {
+    if (field == nullptr || field->key() != part.key() || field->string() != part.string() || field->integer() != part.integer()) return false;
+    ++field;
+  }
+  return true;
+}
+
 // Whether the key's values are spread by their hashes alone: then the server splits an empty collection by itself.
 [[nodiscard]] inline bool begins_hashed(bson::View key) { return !key.empty() && key.begin()->string() == "hashed"; }
 

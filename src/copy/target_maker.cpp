@@ -12,23 +12,6 @@
 #include "mongo/cursor.h"
 
 namespace mongotwin::copy {
-namespace {
-
-// An index that the server accepts as the shard key's. It goes before the sharding, which would make one of its own.
-bool serves(bson::View index, bson::View key) {
-  if (index["unique"].truthy() || index["prepareUnique"].truthy() || index["sparse"].truthy() || index["partialFilterExpression"]) return false;
-  auto collation = index.fields("collation").string("locale").value_or("simple");
-  auto field = index.fields("key").begin();
-  for (const auto& part : key) {
-    if (collation != "simple" || field == nullptr || field->key() != part.key()) return false;
-    bool same = part.string() ? field->string() == part.string() : field->integer() == part.integer();
-    if (!same) return false;
-    ++field;
-  }
-  return true;
-}
-
-}  // namespace
 
 std::optional<apply::ShardKey> TargetMaker::shard_key(const Wanted& collection) const {
   if (!target_.sharded()) return {};
@@ -76,13 +59,20 @@ void TargetMaker::make(const Wanted& c) {
   if (zoned) set_zones(c);
   ddl_.create_unsharded(c.ns, c.from->options, true);
   if (!by) return;
-  for (const auto& index : c.from->indexes)
-    if (serves(index, by->key)) {
-      ddl_.create_indexes(c.ns, {index}, false);
-      break;
-    }
+  create_index_of(*by, c);
   ddl_.shard_collection(c.ns, *by);
   presplit(source_, target_, *c.from, c.ns, *by);
+}
+
+// Before the sharding, by which the server would make one of its own.
+void TargetMaker::create_index_of(const apply::ShardKey& by, const Wanted& c) {
+  const bson::Document* unique = nullptr;
+  for (const auto& index : c.from->indexes) {
+    if (!apply::serves(index, by.key)) continue;
+    if (!index["unique"].truthy() && !index["prepareUnique"].truthy()) return ddl_.create_indexes(c.ns, {index}, false);
+    unique = &index;
+  }
+  if (unique) ddl_.create_indexes(c.ns, {*unique}, false);
 }
 
 // Before the collection is sharded: the server then makes a chunk of every range, where it belongs.

@@ -26,6 +26,7 @@ class TargetMaker {
  private:
   [[nodiscard]] std::optional<apply::ShardKey> shard_key(const Wanted& collection) const;
   void place_databases(const std::vector<Wanted>& collections);
+  void create_index_of(const apply::ShardKey& by, const Wanted& collection);
   void set_zones(const Wanted& collection);
   mongo::Cluster& source_;
   mongo::Cluster& target_;

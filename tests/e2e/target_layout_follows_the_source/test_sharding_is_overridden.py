@@ -156,3 +156,26 @@ def test_killed_when_a_collection_was_created_and_not_yet_sharded(sharded_cluste
     assert key(pair.target_client, "shop.later") == {"customer": 1}
     twin.finish()
     pair.assert_identical()
+
+
+def test_indexes_on_the_key_that_only_the_target_has(sharded_clusters):
+    """The source comes to have them under the names, or by the keys, that the server's own ones have on the target."""
+    pair = sharded_clusters
+    source = pair.source_client.shop
+    source.unique.insert_many(documents(100))
+    source.unique.create_index("sku", unique=True)
+    rules = {f"shop.{name}": {"key": {"sku": 1}} for name in ("unique", "same", "named", "dropped")}
+    twin = pair.twin(sharding=rules).start()
+    twin.wait_for_state("replicating")
+    for name in ("same", "named", "dropped"):
+        source[name].insert_many(documents(100))
+    source.same.create_index("sku", unique=True)
+    source.named.create_index("sku", name="by_sku", unique=True)
+    source.dropped.create_index("sku")
+    source.dropped.drop_index("sku_1")
+    twin.wait_shards_caught_up(pair.source)
+    indexes = {name: set(pair.target_client.shop[name].index_information()) for name in ("unique", "same", "named", "dropped")}
+    assert indexes == {"unique": {"_id_", "sku_1"}, "same": {"_id_", "sku_1"}, "named": {"_id_", "by_sku", "sku_1"}, "dropped": {"_id_", "sku_1"}}
+    assert "sku_1, which the source has dropped, stays" in twin.log()
+    twin.finish()
+    pair.assert_identical()

@@ -211,3 +211,15 @@ def test_sharded_beforehand_is_left_as_it_is(pair):
     assert pair.target_client.config.tags.count_documents({}) == 0
     twin.finish()
     pair.assert_identical()
+
+
+def test_a_unique_index_serves_a_key_that_is_not(pair):
+    """It can't be there during the copy, and the collection needs one for its key all the time."""
+    client = pair.source_client
+    client.shop.things.create_index("k", unique=True)
+    client.shop.longer.create_index([("k", 1), ("z", 1)], unique=True)
+    for name in ("things", "longer"):
+        pair.source.shard_collection(f"shop.{name}", {"k": 1})
+        client.shop[name].insert_many([{"_id": n, "k": n} for n in range(500)])
+    copied(pair).finish()
+    pair.assert_identical(sharding=True)
