@@ -51,8 +51,10 @@ bool allows(bson::View privileges, const std::string& database, const std::strin
   for (const auto& e : privileges) {
     auto resource = e.fields().fields("resource");
     bool fits = resource["anyResource"].truthy();
+    // What is given on every database does not hold on these two.
+    bool of_server = database == "config" || database == "local";
     if (database.empty()) fits |= resource["cluster"].truthy();
-    else if (auto db = resource.string("db")) fits |= (db->empty() || *db == database) && resource.string("collection") == collection;
+    else if (auto db = resource.string("db")) fits |= ((db->empty() && !of_server) || *db == database) && resource.string("collection") == collection;
     if (!fits) continue;
     for (const auto& a : e.fields().fields("actions"))
       if (a.string() == action || a.string() == "anyAction") return true;

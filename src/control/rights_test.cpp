@@ -17,6 +17,9 @@ TEST(RightsTest, RightOnAllDatabasesHoldsForEach) {
   EXPECT_TRUE(allowed(all, "shop", "insert"));
   EXPECT_FALSE(allowed(all, "shop", "remove"));
   EXPECT_FALSE(allowed(all, "", "find")) << "a right on databases is none on the cluster";
+  EXPECT_FALSE(allowed(all, "config", "find")) << "the server asks for more on its own databases";
+  EXPECT_FALSE(allowed(all, "local", "find"));
+  EXPECT_TRUE(allowed(R"({"resource": {"db": "config", "collection": ""}, "actions": ["update"]})", "config", "update"));
 }
 
 TEST(RightsTest, RightOnOneDatabaseHoldsThereOnly) {
