@@ -31,11 +31,12 @@ void check_rule(Pair& pair, const std::string& ns, const options::ShardingRule& 
   auto dot = ns.find('.');
   auto client = pair.source->router().acquire();
   auto list = bson::Builder().int32("listCollections", 1).open_document("filter").string("name", ns.substr(dot + 1)).close().finish();
+  bool copies = !pair.checkpoint || pair.checkpoint->phase == checkpoint::Phase::copying;
   for (const auto& found : mongo::fetch_all(client, ns.substr(0, dot), list)) {
     auto type = found.view().string("type").value_or("collection");
     if (type != "collection") throw Error(Remedy::fix_config, fmt::format("source: {} is a {}: `sharding` can't have it sharded", ns, type), kWhatToDo);
     if (found.view().fields("options")["capped"].truthy()) throw Error(Remedy::fix_config, fmt::format("source: {} is capped: `sharding` can't have it sharded", ns), kWhatToDo);
-    if (rule.key.empty() && !has_key) throw Error(Remedy::fix_config, fmt::format("source: {} is not sharded, and `sharding` names no key for it", ns), "give it a key there");
+    if (copies && rule.key.empty() && !has_key) throw Error(Remedy::fix_config, fmt::format("source: {} is not sharded, and `sharding` names no key for it", ns), "give it a key there");
   }
 }
 

@@ -38,6 +38,22 @@ bson::Document edge_of(bson::View key, bool max) {
   return b.finish();
 }
 
+std::vector<Sample> even_hashes(const std::vector<Segment>& segments, std::size_t count) {
+  std::vector<Sample> out;
+  std::size_t segment = 0;
+  for (std::size_t n = 0; n < count; ++n) {
+    auto hash = hash_at((static_cast<double>(n) + 0.5) / static_cast<double>(count));
+    // A bound is a number, or MinKey or MaxKey.
+    auto begins = [&](const Segment& s) {
+      auto first = *s.min.begin();
+      return first.type() == bson::Type::MinKey || (first.type() != bson::Type::MaxKey && first.integer().value_or(0) <= hash);
+    };
+    while (segment + 1 < segments.size() && begins(segments[segment + 1])) ++segment;
+    out.push_back({{bson::Builder().int64("", hash).finish()}, 1, segment});
+  }
+  return out;
+}
+
 std::vector<Chunk> cut(bson::View key, const std::vector<Sample>& samples, const std::vector<Segment>& segments, std::size_t wanted) {
   std::uint64_t total = 0;
   std::vector<std::uint64_t> of_segment(segments.size());

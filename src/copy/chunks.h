@@ -13,7 +13,7 @@ namespace mongotwin::copy {
 
 // A document of the source, in the order of the target's shard key.
 struct Sample {
-  std::vector<bson::Document> values;  // {"": value} of each key field before a hashed one
+  std::vector<bson::Document> values;  // {"": value} of each key field before a hashed one; or its hash if that is the first
   std::uint64_t bytes = 0;
   std::size_t segment = 0;
 };
@@ -33,6 +33,9 @@ struct Chunk {
 
 // The key with `$minKey` (or `$maxKey`) in every field.
 [[nodiscard]] bson::Document edge_of(bson::View key, bool max);
+
+// For a key that begins hashed: `count` values evenly over all that a hash may be, as samples of one byte.
+[[nodiscard]] std::vector<Sample> even_hashes(const std::vector<Segment>& segments, std::size_t count);
 
 // About `wanted` chunks of equal bytes; every segment begins one. Within equal values a hashed field is cut into equal
 // parts of what hashes may be.

@@ -84,6 +84,18 @@ TEST(Chunks, every_segment_is_cut_by_its_share_and_stays_on_its_shards) {
   for (const auto& [shard, n] : bytes) EXPECT_NEAR(static_cast<double>(n), 33.3, 7.1) << shard;
 }
 
+TEST(Chunks, hashes_are_even_in_every_zone) {
+  auto key = json(R"({"h": "hashed"})");
+  std::vector<Segment> segments = {{edge_of(key, false), {"x", "y"}}, {json(R"({"h": {"$numberLong": "0"}})"), {"z"}}};
+  auto chunks = cut(key, even_hashes(segments, 400), segments, 4);
+  ASSERT_EQ(chunks.size(), 4u);
+  spread(chunks, segments);
+  EXPECT_LT(std::abs(*chunks[1].min["h"].integer() + (1ll << 62)), 1ll << 55);
+  EXPECT_EQ(chunks[2].min["h"].integer(), 0);
+  EXPECT_NE(chunks[0].shard, chunks[1].shard);
+  EXPECT_EQ(chunks[2].shard + chunks[3].shard, "zz");
+}
+
 TEST(Chunks, without_samples_a_chunk_a_segment) {
   std::vector<Segment> segments = {{edge_of(kKey, false), {"x"}}, {json(R"({"a": 50})"), {"y"}}};
   EXPECT_EQ(cut(kKey, {}, segments, 10).size(), 2u);

@@ -170,16 +170,19 @@ std::uint64_t bytes_of(mongo::Cluster& source, const std::string& ns) {
 
 void presplit(mongo::Cluster& source, mongo::Cluster& target, const source::SourceCollection& from, const std::string& ns, const apply::ShardKey& by) {
   auto shards = shards_to_fill(target);
-  if ((shards.size() < 2 && !by.chunks) || shards.empty() || apply::begins_hashed(by.key)) return;
+  if ((shards.size() < 2 && !by.chunks) || shards.empty()) return;
   auto zones = read_zones(target);
   auto segments = segments_of(by.key, zones.ranges[ns], zones.shards, shards);
+  bool by_hash = apply::begins_hashed(by.key);
+  if (by_hash && segments.size() == 1) return;
   auto most = shards.size() * kChunksPerShard;
   // Between zones it takes small pieces to be fair.
   auto least = segments.size() > 1 ? most : shards.size();
   auto wanted = by.chunks ? static_cast<std::size_t>(*by.chunks) : std::clamp<std::size_t>(bytes_of(source, from.ns) / kChunkBytesLeast, least, most);
   std::vector<bson::Document> bounds;
   for (std::size_t n = 1; n < segments.size(); ++n) bounds.push_back(segments[n].min);
-  auto samples = sample(source, from.ns, by.key, bounds, std::min(wanted * kSamplesPerChunk, kSamplesMost));
+  auto count = std::min(wanted * kSamplesPerChunk, kSamplesMost);
+  auto samples = by_hash ? even_hashes(segments, count) : sample(source, from.ns, by.key, bounds, count);
   auto chunks = cut(by.key, samples, segments, wanted);
   if (samples.empty() && bounds.empty() && from.shard_key && apply::same_key(*from.shard_key, by.key))
     chunks = cut_as_source(source, from, by.chunks ? wanted : most);

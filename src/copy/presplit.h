@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pre-splitting: a new sharded collection gets chunks on every shard of the target before its first document, in
 // proportion to the source's documents, so that all shards take writes from the beginning and keep equal parts. Keys
-// that begin hashed come split by the server. Thread-safe.
+// that begin hashed and have no zones come split by the server. Thread-safe.
 #pragma once
 
 #include "apply/sharding_rules.h"

@@ -126,6 +126,22 @@ def test_what_comes_later(sharded_clusters):
     pair.assert_identical()
 
 
+def test_renamed_into_the_selection(set_to_sharded):
+    """It comes as a new collection does: by the rule."""
+    pair = set_to_sharded
+    pair.source_client.shop.things.insert_many(documents(300))
+    pair.source_client.shop.before.insert_many(documents(300))
+    included = ["shop.things", "shop.after"]
+    twin = pair.twin(namespaces={"include": included}, sharding={"shop.after": {"key": {"customer": "hashed"}, "chunks": 9}}).start()
+    twin.wait_for_state("replicating")
+    pair.source_client.shop.before.rename("after")
+    pair.source_client.shop.after.update_many({}, {"$inc": {"n": 1}})
+    twin.finish()
+    assert key(pair.target_client, "shop.after") == {"customer": "hashed"}
+    assert len(chunks(pair.target_client, "shop.after")) == 9
+    pair.assert_identical(include=included)
+
+
 def test_the_source_reshards_what_has_another_key(sharded_clusters):
     pair = sharded_clusters
     pair.source.shard_collection("shop.things", {"k": 1})

@@ -7,7 +7,7 @@ import os
 from random import Random
 
 import pytest
-from bson import MaxKey, MinKey
+from bson import Int64, MaxKey, MinKey
 
 DOCUMENTS = 3000
 
@@ -194,6 +194,19 @@ def test_zones_of_a_compound_hashed_key(pair):
     first, second, third = (shard.name for shard in pair.target.shards)
     copied(pair, zones={"DE": [first, second], "FR": [third]}).finish()
     assert all(0.23 < share < 0.43 for share in shares(pair.target, "shop.zoned")), shares(pair.target, "shop.zoned")
+    pair.assert_identical(sharding=True)
+
+
+def test_zones_of_a_hashed_key(pair):
+    for shard, (zone, low, high) in zip(pair.source.shards, (("a", MinKey(), Int64(0)), ("b", Int64(0), MaxKey()))):
+        pair.source.admin("addShardToZone", shard.name, zone=zone)
+        pair.source.admin("updateZoneKeyRange", "shop.zoned", min={"_id": low}, max={"_id": high}, zone=zone)
+    pair.source.shard_collection("shop.zoned", {"_id": "hashed"})
+    pair.source_client.shop.zoned.insert_many([{"_id": n} for n in range(DOCUMENTS)])
+    first, second, third = (shard.name for shard in pair.target.shards)
+    copied(pair, zones={"a": [first, second], "b": [third]}).finish()
+    found = shares(pair.target, "shop.zoned")
+    assert 0.15 < found[0] < 0.35 and 0.15 < found[1] < 0.35 and 0.4 < found[2] < 0.6, found
     pair.assert_identical(sharding=True)
 
 
