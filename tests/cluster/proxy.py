@@ -143,8 +143,8 @@ class Proxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-        except OSError:
-            pass  # the server is down: so is this connection
+        except (OSError, asyncio.CancelledError):
+            pass  # the server is down, or the proxy stops: so is this connection, and asyncio would log a cancelled one
         finally:
             for each in writers:
                 self._open.discard(each)
