@@ -78,7 +78,8 @@ RangeReader::End RangeReader::read(const Range& range, const CollectionCopy& col
     } catch (const mongo::CommandError& e) {
       if (collection.at && (e.code() == code::kSnapshotTooOld || e.code() == code::kSnapshotUnavailable))
         throw Error(Remedy::resync, fmt::format("source: {} can't be read any more as it was at {}: {}", collection.target_ns, oplog::to_string(*collection.at), e.what()), "start again with a new copy");
-      bool lost = e.code() == code::kNamespaceNotFound || e.code() == code::kCollectionUuidMismatch;
+      // A cursor says the last one when the collection was dropped and a view has its name now.
+      bool lost = e.code() == code::kNamespaceNotFound || e.code() == code::kCollectionUuidMismatch || e.code() == code::kCommandNotSupportedOnView;
       if (!lost && e.remedy() != Remedy::retry) throw;
       if (!lost) report_(e.what());
       waited |= !lost;

@@ -15,7 +15,7 @@ namespace code {
 inline constexpr int kHostUnreachable = 6, kUnauthorized = 13, kAuthenticationFailed = 18, kNamespaceNotFound = 26, kIndexNotFound = 27,
                      kPathNotViable = 28, kCursorNotFound = 43, kNamespaceExists = 48, kMaxTimeMsExpired = 50, kDollarPrefixed = 52,
                      kCommandNotFound = 59, kShardKeyNotFound = 61, kImmutableField = 66, kIndexOptionsConflict = 85, kIndexKeySpecsConflict = 86,
-                     kCannotDropShardKeyIndex = 370, kCappedPositionLost = 136, kSnapshotTooOld = 239, kSnapshotUnavailable = 246, kQueryPlanKilled = 175, kOplogHistoryLost = 286, kWouldChangeOwningShard = 283,
+                     kCannotDropShardKeyIndex = 370, kCappedPositionLost = 136, kCommandNotSupportedOnView = 166, kSnapshotTooOld = 239, kSnapshotUnavailable = 246, kQueryPlanKilled = 175, kOplogHistoryLost = 286, kWouldChangeOwningShard = 283,
                      kNoMatchingDocument = 47, kBsonObjectTooLarge = 10334, kCollectionUuidMismatch = 361, kDuplicateKey = 11000;
 }
 

@@ -79,16 +79,19 @@ std::optional<bson::Document> listed(mongo::Client& client, const std::string& d
   return first_of(mongo::fetch_all(client, database, bson::Builder().int32("listCollections", 1).document("filter", filter).finish()));
 }
 
-void take_listing(const bson::Document& doc, CollectionPlace& place) {
+// False for a view.
+bool take_listing(const bson::Document& doc, CollectionPlace& place) {
+  auto uuid = oplog::Uuid::from(doc.view().fields("info")["uuid"]);
+  if (!uuid) return false;
   place.name = std::string(doc.view().string("name").value_or(""));
-  if (auto uuid = oplog::Uuid::from(doc.view().fields("info")["uuid"])) place.uuid = *uuid;
+  place.uuid = *uuid;
+  return true;
 }
 
 std::optional<CollectionPlace> find_in_set(mongo::Cluster& source, CollectionPlace place) {
   auto client = source.shards().front().pool->acquire();
   auto doc = listed(client, place.database, bson::Builder().uuid("info.uuid", place.uuid.view()).finish());
-  if (!doc) return {};
-  take_listing(*doc, place);
+  if (!doc || !take_listing(*doc, place)) return {};
   place.shards = {0};
   return place;
 }
@@ -114,7 +117,7 @@ std::optional<CollectionPlace> find_place(mongo::Cluster& source, mongo::Client&
       }
     }
     if (doc) {
-      take_listing(*doc, place);
+      if (!take_listing(*doc, place)) return {};
       place.version = unsharded_version(database);
       place.through_router = !primary;
       if (primary) place.shards = {*primary};

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Callable, Optional
 
 import pytest
+from bson import MinKey
 from e2e.copying import HELD, THROTTLE_OFF, assert_went_on, documents_done, fill_large
 from pymongo.database import Database
 
@@ -102,6 +103,29 @@ def database_dropped_and_recreated(db: Database, cluster: Any) -> None:
     db["new"].insert_one({"_id": 1})
 
 
+@act
+def replaced_by_views(db: Database, cluster: Any) -> None:
+    db["seen"].drop()
+    _other_data(db, "seen")
+    for name in (LARGE, LATER):
+        db[name].drop()
+        db.create_collection(name, viewOn="seen", pipeline=[{"$match": {"n": {"$lt": -3}}}])
+    db["seen"].insert_one({"_id": "after"})
+
+
+@sharded_act
+def sharded(db: Database, cluster: Any) -> None:
+    """And a chunk moves to a shard that the copy has not seen this collection on."""
+    for name in (LARGE, LATER):
+        ns = f"{db.name}.{name}"
+        db[name].create_index([("n", 1), ("_id", 1)])
+        cluster.shard_collection(ns, {"n": 1, "_id": 1})
+        cluster.split(ns, {"n": 100, "_id": MinKey()})
+        cluster.move_chunk(ns, find={"n": 100, "_id": 0}, to=_other_shard(db, cluster))
+        db[name].update_many({}, {"$set": {"seen": True}})
+        db[name].delete_many({"n": {"$gt": 160}})
+
+
 @sharded_act
 def primary_moved(db: Database, cluster: Any) -> None:
     cluster.move_primary(db.name, to=_other_shard(db, cluster))
@@ -132,6 +156,7 @@ def _create(db: Database, what: Act) -> None:
     db[LATER].insert_many([{"_id": n, "n": n, "old": True} for n in range(400)])
     for name in (LARGE, LATER):
         db[name].create_index("old")
+    db.create_collection("seen", viewOn=LATER, pipeline=[{"$match": {"n": 1}}])
 
 
 @pytest.mark.parametrize("pair_name", ["replica_sets", "sharded_clusters"])
