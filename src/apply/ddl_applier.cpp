@@ -194,25 +194,29 @@ void DdlApplier::build(const std::string& ns, const std::vector<bson::Document>&
   b.close();
   append_majority(b);
   auto command = b.finish();
-  try {
+  auto rule = rules_.collections.find(ns);
+  if (rule == rules_.collections.end() || rule->second.by.key.empty()) {
     run(database_of(ns), command, false, {});
     return;
+  }
+  try {
+    run(database_of(ns), command, false, {});
   } catch (const mongo::CommandError& e) {
     bool conflict = e.code() == code::kIndexOptionsConflict || e.code() == code::kIndexKeySpecsConflict;
-    if (!conflict || !make_way_for(ns, specs)) throw;
+    if (!conflict || !make_way_for(specs, ns, rule->second.by.key)) throw;
+    run(database_of(ns), command, false, {});
   }
-  run(database_of(ns), command, false, {});
-  drop_stand_in(ns);
+  // Also one that a run which died in between has left.
+  auto uniques = holds_.uniques();
+  if (std::none_of(uniques.begin(), uniques.end(), [&](const auto& held) { return held.ns == ns; })) drop_stand_in(ns);
 }
 
 // Where the target alone is sharded by a key, the server has made an index for it that the source comes to have otherwise.
-bool DdlApplier::make_way_for(const std::string& ns, const std::vector<bson::Document>& specs) {
-  auto rule = rules_.collections.find(ns);
-  if (rule == rules_.collections.end() || rule->second.by.key.empty()) return false;
+bool DdlApplier::make_way_for(const std::vector<bson::Document>& specs, const std::string& ns, bson::View shard_key) {
   for (const auto& there : list_indexes(ns)) {
-    if (!same_key(there.view().fields("key"), rule->second.by.key) || !without(there, {"v", "key", "name"}).empty()) continue;
+    if (!same_key(there.view().fields("key"), shard_key) || !without(there, {"v", "key", "name"}).empty()) continue;
     for (const auto& spec : specs)
-      if (same_key(spec.view().fields("key"), rule->second.by.key) || spec.view().string("name") == there.view().string("name")) {
+      if (same_key(spec.view().fields("key"), shard_key) || spec.view().string("name") == there.view().string("name")) {
         make_way(ns, there);
         return true;
       }
@@ -243,6 +247,7 @@ void DdlApplier::create_stand_in(const std::string& ns, bson::View shard_key) {
 }
 
 void DdlApplier::drop_stand_in(const std::string& ns) {
+  if (layout_.shard_key(ns).empty()) return;
   auto b = bson::Builder();
   b.string("dropIndexes", name_of(ns)).string("index", kStandIn);
   append_majority(b);
@@ -359,7 +364,7 @@ void DdlApplier::build_held_unique() {
       if (e.remedy() == Remedy::retry) throw;
       build_one_by_one(ns, specs, failures);
     }
-    if (!layout_.shard_key(ns).empty()) drop_stand_in(ns);
+    drop_stand_in(ns);
   }
   if (failures.empty()) return;
   throw Error(Remedy::pause, fmt::format("target: {} index{} can't be built: {}", failures.size(), failures.size() == 1 ? "" : "es", fmt::join(failures, "; ")),

@@ -63,9 +63,10 @@ void BalancerHold::hold(mongo::Cluster& cluster, std::stop_token stop) {
     stop_and_wait(cluster, stop);
     if (!stop.stop_requested()) set(Stage::stopped);
   } catch (const mongo::CommandError& e) {
-    if (e.code() != mongo::code::kUnauthorized) throw;
+    if (e.remedy() == Remedy::retry) throw;
     if (known != Stage::stopped) set({});
-    warn_(fmt::format("{}: the balancer can't be held during the copy, which is right all the same, only slower: {} (the role backup or clusterManager allows it)", label, e.what()));
+    warn_(fmt::format("{}: the balancer can't be held during the copy, which is right all the same, only slower: {}{}", label, e.what(),
+                      e.code() == mongo::code::kUnauthorized ? " (the role backup or clusterManager allows it)" : ""));
   }
 }
 
@@ -87,19 +88,24 @@ void BalancerHold::stop_and_wait(mongo::Cluster& cluster, std::stop_token stop) 
 
 void BalancerHold::release() {
   auto labels = held();
-  if (labels.empty()) return;
   for (auto* cluster : clusters_) {
     if (std::find(labels.begin(), labels.end(), cluster->label()) == labels.end()) continue;
-    auto client = cluster->router().acquire();
-    if (is_on(client)) continue;
-    client.run("admin", bson::Builder().int32("balancerStart", 1).finish());
-    log::info("control", "{}: its balancer is on again, as it was found", cluster->label());
+    try {
+      auto client = cluster->router().acquire();
+      if (!is_on(client)) {
+        client.run("admin", bson::Builder().int32("balancerStart", 1).finish());
+        log::info("control", "{}: its balancer is on again, as it was found", cluster->label());
+      }
+    } catch (const mongo::CommandError& e) {
+      if (e.remedy() == Remedy::retry) throw;
+      warn_(fmt::format("{}: its balancer, which was held during the copy, could not be turned on again: do that by sh.startBalancer(): {}", cluster->label(), e.what()));
+    }
+    {
+      Lock lock(m_);
+      on_.erase(cluster->label());
+    }
+    save();
   }
-  {
-    Lock lock(m_);
-    on_.clear();
-  }
-  save();
 }
 
 std::vector<std::string> BalancerHold::held() const {

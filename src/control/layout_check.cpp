@@ -15,6 +15,7 @@ namespace mongotwin::control {
 namespace {
 
 constexpr const char* kWhatToDo = "change `sharding`";
+constexpr std::size_t kShardedNamespaceMax = 235;  // bytes; the server's limit for sharded collections
 
 std::map<std::string, bson::Document> shard_keys(mongo::Cluster& cluster) {
   std::map<std::string, bson::Document> out;
@@ -49,19 +50,26 @@ void check_rules(Pair& pair, const options::Options& options, const std::map<std
     if (!pair.filter.includes(ns)) throw Error(Remedy::fix_config, fmt::format("`sharding` names {}, which is not to be replicated", ns), "use the source's name of a collection that is selected");
     check_rule(pair, ns, rule, source_keys.contains(ns));
     auto there = pair.filter.target(ns);
+    if (rule.sharded && there.size() > kShardedNamespaceMax)
+      throw Error(Remedy::fix_config, fmt::format("target: the name {}… has {} bytes; a sharded collection's may have {}", there.substr(0, 60), there.size(), kShardedNamespaceMax), kWhatToDo);
     if (!pair.checkpoint && !layout.shard_key(there).empty()) pair.warnings.push_back(fmt::format("target: {} is sharded there already: it stays so, whatever `sharding` says of it", there));
   }
 }
 
 void check_zones(Pair& pair, const options::Options& options, const std::map<std::string, bson::Document>& source_keys, const std::set<std::string>& collections) {
   auto shards = pair.target->shard_names();
-  for (const auto& [zone, named] : options.zones)
-    for (const auto& shard : named)
+  for (const auto& [zone, on] : options.zones)
+    for (const auto& shard : on)
       if (std::find(shards.begin(), shards.end(), shard) == shards.end())
         throw Error(Remedy::fix_config, fmt::format("target: `zones` gives the zone {} to the shard {}, which is not there; there are {}", zone, shard, fmt::join(shards, ", ")), "name a shard of the target");
   bool copies = !pair.checkpoint || pair.checkpoint->phase == checkpoint::Phase::copying;
   if (!copies || !pair.target->sharded()) return;
   auto source = copy::read_zones(*pair.source), target = copy::read_zones(*pair.target);
+  std::set<std::string> named;
+  for (const auto& [ns, ranges] : source.ranges)
+    for (const auto& range : ranges) named.insert(range.zone);
+  for (const auto& [zone, on] : options.zones)
+    if (!named.contains(zone)) pair.warnings.push_back(fmt::format("source: it has no range in the zone {}, which `zones` names", zone));
   bool any = false;
   for (const auto& [ns, ranges] : source.ranges) {
     auto there = pair.filter.target(ns);

@@ -10,7 +10,8 @@
 namespace mongotwin::copy {
 namespace {
 
-constexpr std::size_t kChunksPerShard = 4, kSamplesPerChunk = 64, kSamplesMost = 20'000;
+constexpr std::size_t kChunksPerShard = 4, kSamplesPerChunk = 64;
+constexpr std::size_t kSamplesLeast = 2'000, kSamplesMost = 20'000;  // the least keeps a shard's part within a few percent
 constexpr std::uint64_t kChunkBytesLeast = 16u << 20;  // a move takes longer than writing less than that
 
 std::pair<std::string, std::string> split(const std::string& ns) {
@@ -181,7 +182,7 @@ void presplit(mongo::Cluster& source, mongo::Cluster& target, const source::Sour
   auto wanted = by.chunks ? static_cast<std::size_t>(*by.chunks) : std::clamp<std::size_t>(bytes_of(source, from.ns) / kChunkBytesLeast, least, most);
   std::vector<bson::Document> bounds;
   for (std::size_t n = 1; n < segments.size(); ++n) bounds.push_back(segments[n].min);
-  auto count = std::min(wanted * kSamplesPerChunk, kSamplesMost);
+  auto count = std::clamp(wanted * kSamplesPerChunk, kSamplesLeast, kSamplesMost);
   auto samples = by_hash ? even_hashes(segments, count) : sample(source, from.ns, by.key, bounds, count);
   auto chunks = cut(by.key, samples, segments, wanted);
   if (samples.empty() && bounds.empty() && from.shard_key && apply::same_key(*from.shard_key, by.key))

@@ -186,3 +186,18 @@ def test_one_that_may_not_be_stopped_is_left_alone(make_pair, target_sharded, te
     assert any("source: the balancer can't be held" in w and "backup or clusterManager" in w for w in status["warnings"]), status["warnings"]
     twin.finish()
     pair.assert_identical()
+
+
+def test_one_that_can_not_be_turned_on_again_is_said(make_pair, target_sharded, testable):
+    pair = make_pair(testable, target_sharded)
+    testable.start_balancer()
+    pair.source_client.shop.things.insert_many([{"_id": n} for n in range(100)])
+    unauthorized = {"failCommands": ["_configsvrBalancerStart"], "errorCode": 13, "failInternalCommands": True}
+    with testable.config.client() as config:
+        with failpoint(config, "failCommand", **unauthorized):
+            status = pair.twin().start().wait_for_state("replicating")
+    assert any("source: its balancer" in w and "sh.startBalancer()" in w for w in status["warnings"]), status["warnings"]
+    assert modes(pair) == ("off", "full")
+    pair.twins[0].finish()
+    pair.assert_identical()
+    testable.start_balancer()
