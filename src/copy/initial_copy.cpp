@@ -244,12 +244,12 @@ void InitialCopy::copy_all(const std::vector<source::SourceView>& views, const o
 
 void InitialCopy::run_threads(std::stop_token halt) {
   std::vector<std::jthread> threads;
-  for (int n = 0; n < limits_.index_builds; ++n) threads.emplace_back([=, this] { guarded(fmt::format("index.{:02}", n), [&] { build_indexes(halt); }); });
+  for (int n = 0; n < limits_.index_builds; ++n) threads.emplace_back([=, this] { guarded(fmt::format("copy.index.{:02}", n), [&] { build_indexes(halt); }); });
   for (int copiers = 0;;) {
     for (auto wanted = limits_.copiers(); copiers < wanted; ++copiers) {
       auto n = copiers;
-      threads.emplace_back([=, this] { guarded(fmt::format("read.{:02}", n), [&] { read_ranges(n, halt); }); });
-      threads.emplace_back([=, this] { guarded(fmt::format("write.{:02}", n), [&] { write_batches(n, halt); }); });
+      threads.emplace_back([=, this] { guarded(fmt::format("copy.read.{:02}", n), [&] { read_ranges(n, halt); }); });
+      threads.emplace_back([=, this] { guarded(fmt::format("copy.write.{:02}", n), [&] { write_batches(n, halt); }); });
     }
     Lock lock(m_);
     wake_.wait_for(m_, halt, kLook, [this]() TWIN_TSA(no_thread_safety_analysis) { return outstanding_ == 0; });

@@ -3,7 +3,7 @@
 // parallel ranges, builds their indexes, creates the views. When run() returns, every document that existed at the
 // start position and still exists is on the target in some state that it had since; the catch-up does the rest.
 // What is whole is noted in the CopyPlan at once: a killed copy goes on with the rest.
-// Threads: read.NN hand batches to write.NN through one queue, index.NN build indexes meanwhile.
+// Threads: copy.read.NN hand batches to copy.write.NN through one queue, copy.index.NN build indexes meanwhile.
 // run() or go_on() is called once, from one thread; progress() is thread-safe.
 #pragma once
 
