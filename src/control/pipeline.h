@@ -23,7 +23,7 @@ namespace mongotwin::control {
 
 struct PipelineLimits {
   int lanes = 8;
-  std::uint64_t memory_bytes = 256'000'000;
+  std::uint64_t memory_bytes = 512'000'000;
   std::string journal_path;
   std::uint64_t journal_bytes = 10'000'000'000;
 };

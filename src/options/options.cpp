@@ -25,7 +25,7 @@ const Field* find(const Fields& fields, const std::string& key) {
 
 Fields top(const Field& document) {
   return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target", "copy_users", "sharding", "zones",
-                          "api", "lanes", "copiers", "reading", "read_preference", "memory_limit", "journal", "throttle", "log"});
+                          "api", "lanes", "copiers", "reading", "read_preference", "indexes", "index_builds", "memory_limit", "journal", "throttle", "log"});
 }
 
 std::string uri(const Field& document, const Fields& fields, const std::string& key) {
@@ -218,6 +218,8 @@ Options load(const std::string& path) {
   if (const auto* f = find(fields, "read_preference"))
     o.read_preference = f->choice<ReadFrom>({{"primary", ReadFrom::primary}, {"primaryPreferred", ReadFrom::primary_preferred}, {"secondary", ReadFrom::secondary},
                                              {"secondaryPreferred", ReadFrom::secondary_preferred}, {"nearest", ReadFrom::nearest}});
+  if (const auto* f = find(fields, "indexes")) o.indexes = f->choice<Indexes>({{"after", Indexes::after}, {"before", Indexes::before}});
+  if (const auto* f = find(fields, "index_builds")) o.index_builds = f->whole_number(1, 64);
   if (const auto* f = find(fields, "memory_limit")) o.memory_limit_bytes = f->size_bytes(kMemoryBytesLeast, kMemoryBytesMost);
   if (const auto* f = find(fields, "journal")) o.journal = journal(*f);
   if (o.journal.path.empty()) o.journal.path = (std::filesystem::path(path).parent_path() / (o.link + ".journal")).string();

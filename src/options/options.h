@@ -33,6 +33,11 @@ enum class OnExisting {
   drop,    // it is dropped before the copy
 };
 
+enum class Indexes {
+  after,   // a collection's indexes are built when its documents are there
+  before,  // they are there before the first document
+};
+
 // Users and roles of the cluster.
 struct UserRules {
   std::vector<std::string> exclude;  // "db.name", '*' stands for any characters
@@ -83,7 +88,9 @@ struct Options {
   int copiers = 4;  // parallel copiers of the initial copy, 1 to 64
   ReadingOrder reading = ReadingOrder::automatic;
   ReadFrom read_preference = ReadFrom::primary;
-  std::uint64_t memory_limit_bytes = 256'000'000;  // for what is queued between the stages
+  Indexes indexes = Indexes::after;
+  int index_builds = 3;  // collections whose indexes are built at the same time, 1 to 64
+  std::uint64_t memory_limit_bytes = 512'000'000;  // for what is queued between the stages
   Journal journal;
   Throttle throttle;
   Log log;

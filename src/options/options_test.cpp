@@ -65,6 +65,9 @@ TEST_F(OptionsTest, two_lines_are_enough_and_the_rest_has_defaults) {
   EXPECT_EQ(o.api.port, 8470);
   EXPECT_EQ(o.lanes, 8);
   EXPECT_EQ(o.copiers, 4);
+  EXPECT_EQ(o.indexes, Indexes::after);
+  EXPECT_EQ(o.index_builds, 3);
+  EXPECT_EQ(o.memory_limit_bytes, 512'000'000u);
   EXPECT_EQ(o.log.level, log::Level::info);
 }
 
@@ -74,7 +77,7 @@ TEST_F(OptionsTest, every_key_is_read) {
                   "namespaces: {include: [\"shop.*\", shop2.orders, \"*.log_*\"], exclude: [\"shop.tmp_*\"]}\n"
                   "on_existing_target: drop\ncopy_users: {exclude: [admin.root, \"*.tmp_*\"]}\n"
                   "api: {listen: \"[::1]:0\", names: [twin.internal]}\n"
-                  "throttle: {copy: 20MB, operations: 5000}\njournal: {path: /var/twin, size_limit: 20GB}\nlanes: 16\ncopiers: 1\nmemory_limit: 512MB\n"
+                  "throttle: {copy: 20MB, operations: 5000}\njournal: {path: /var/twin, size_limit: 20GB}\nlanes: 16\ncopiers: 1\nmemory_limit: 1GB\nindexes: before\nindex_builds: 7\n"
                   "log: {level: debug, file: twin.log}\n"
                   "shard_credentials: {user: direct, password: 'p@ss', auth_source: other}\n");
   EXPECT_EQ(o.link, "dc1-dc2");
@@ -92,7 +95,9 @@ TEST_F(OptionsTest, every_key_is_read) {
   EXPECT_EQ(o.journal.size_limit_bytes, 20'000'000'000u);
   EXPECT_EQ(o.lanes, 16);
   EXPECT_EQ(o.copiers, 1);
-  EXPECT_EQ(o.memory_limit_bytes, 512'000'000u);
+  EXPECT_EQ(o.memory_limit_bytes, 1'000'000'000u);
+  EXPECT_EQ(o.indexes, Indexes::before);
+  EXPECT_EQ(o.index_builds, 7);
   EXPECT_EQ(o.log.level, log::Level::debug);
   EXPECT_EQ(o.log.file, "twin.log");
   ASSERT_TRUE(o.source_shard_credentials);
@@ -197,6 +202,8 @@ TEST_F(OptionsTest, wrong_types) {
   expect_refused("lanes: many\n", "twin.yaml:3: key lanes: \"many\" is no whole number; allowed: a whole number from 1 to 64");
   expect_refused("lanes: 2.5\n", "twin.yaml:3: key lanes: \"2.5\" is no whole number");
   expect_refused("lanes: 0\n", "twin.yaml:3: key lanes: \"0\" is out of range");
+  expect_refused("indexes: never\n", "twin.yaml:3: key indexes: \"never\" is none of the choices; allowed: after, before");
+  expect_refused("index_builds: 0\n", "twin.yaml:3: key index_builds: \"0\" is out of range");
   expect_refused("copiers: 65\n", "twin.yaml:3: key copiers: \"65\" is out of range");
   expect_refused("copiers: 99999999999999999999\n", "twin.yaml:3: key copiers: \"99999999999999999999\" is out of range");
   expect_refused("on_existing_target: overwrite\n", "twin.yaml:3: key on_existing_target: \"overwrite\" is none of the choices; allowed: refuse, drop");
