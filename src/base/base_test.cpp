@@ -6,6 +6,7 @@
 
 #include "base/bounded_queue.h"
 #include "base/byte_budget.h"
+#include "base/gate.h"
 #include "base/log.h"
 #include "base/worker.h"
 
@@ -56,6 +57,64 @@ TEST(BoundedQueueTest, WakesConsumerAndProducer) {
   EXPECT_TRUE(raised(pushed));
   (void)queue.try_pop();
   EXPECT_TRUE(raised(popped));
+}
+
+// ---- Gate
+
+// Without waiting: the stop is there already.
+std::optional<Gate::Pass> try_enter(Gate& gate, std::uint64_t weight = 1) {
+  std::stop_source stop;
+  stop.request_stop();
+  return gate.enter(stop.get_token(), weight);
+}
+
+TEST(GateTest, LetsInAsManyAsItsLimit) {
+  Gate gate(2);
+  auto a = try_enter(gate), b = try_enter(gate);
+  ASSERT_TRUE(a && b);
+  EXPECT_FALSE(try_enter(gate));
+  a.reset();
+  EXPECT_TRUE(try_enter(gate));
+}
+
+TEST(GateTest, ALowerLimitHoldsForThoseWhoComeThenAndAt0NobodyEnters) {
+  Gate gate(2);
+  auto a = try_enter(gate), b = try_enter(gate);
+  gate.set(1);
+  a.reset();
+  EXPECT_FALSE(try_enter(gate));
+  b.reset();
+  EXPECT_TRUE(try_enter(gate));
+  gate.set(0);
+  EXPECT_FALSE(try_enter(gate));
+}
+
+TEST(GateTest, WhatIsHeavierThanTheLimitGoesAlone) {
+  Gate gate(10);
+  auto light = try_enter(gate, 1);
+  EXPECT_FALSE(try_enter(gate, 100));
+  light.reset();
+  auto heavy = try_enter(gate, 100);
+  ASSERT_TRUE(heavy);
+  EXPECT_FALSE(try_enter(gate, 1));
+}
+
+TEST(GateTest, WhoWaitsIsWokenByRoomByAHigherLimitAndByAStop) {
+  Gate gate(1);
+  auto ask = [&](std::stop_token stop) { return std::async(std::launch::async, [&gate, stop] { return gate.enter(stop).has_value(); }); };
+  auto taken = try_enter(gate);
+  auto first = ask({});
+  taken.reset();
+  EXPECT_TRUE(first.get());
+  gate.set(0);
+  auto second = ask({});
+  gate.set(1);
+  EXPECT_TRUE(second.get());
+  gate.set(0);
+  std::stop_source stop;
+  auto third = ask(stop.get_token());
+  stop.request_stop();
+  EXPECT_FALSE(third.get());
 }
 
 // ---- Worker

@@ -15,6 +15,8 @@
 
 namespace mongotwin {
 
+constexpr int kWorkersMax = 64;  // of one kind: copiers, lanes
+
 // What a stage says after a bounded piece of work.
 enum class Step { progress, idle, done };
 

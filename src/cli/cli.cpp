@@ -46,7 +46,7 @@ struct Arguments {
   bool no_progress = false;
   Where where;
   bool json = false, wait = true;
-  std::string copy_limit, operations_limit;
+  options::ThrottleTexts throttle;
 };
 
 struct Commands {
@@ -96,10 +96,13 @@ Commands add_commands(CLI::App& app, Arguments& a) {
                             "Example: mongotwin finish --config twin.yaml\nStop the writers of the source first. It waits until the state is finished (exit status 0) or failed (1).", a.where);
   finish->add_flag("--wait,!--no-wait", a.wait, "Wait until it is over (the default), or only ask for it");
   c.finish = finish;
-  auto* throttle = add_remote(app, "throttle", "Change how fast it may copy and apply, at once and until the next start",
-                              "Examples: mongotwin throttle --copy 20MB --operations 5000\n          mongotwin throttle --copy off\n0 stops that work until the limit is changed. The configuration's `throttle:` holds at every start.", a.where);
-  throttle->add_option("--copy", a.copy_limit, "Bytes a second of the initial copy, such as 20MB, or off")->type_name("SIZE");
-  throttle->add_option("--operations", a.operations_limit, "Operations a second, or off")->type_name("N");
+  auto* throttle = add_remote(app, "throttle", "Change how fast and how parallel it may copy and apply, at once and until the next start",
+                              "Examples: mongotwin throttle --copy 20MB --operations 5000\n          mongotwin throttle --copy off\n          mongotwin throttle --copiers 2 --lanes 4\n"
+                              "0 stops that work until it is changed. The configuration's `throttle`, `copiers` and `lanes` hold at every start.", a.where);
+  throttle->add_option("--copy", a.throttle.copy, "Bytes a second of the initial copy, such as 20MB, or off")->type_name("SIZE");
+  throttle->add_option("--operations", a.throttle.operations, "Operations a second, or off")->type_name("N");
+  throttle->add_option("--copiers", a.throttle.copiers, "Parallel copiers of the initial copy, 0 to 64")->type_name("N");
+  throttle->add_option("--lanes", a.throttle.lanes, "Parallel writers while following, 0 to 64")->type_name("N");
   c.throttle = throttle;
   c.version = app.add_subcommand("version", "Print the versions of mongotwin and its driver");
   return c;
@@ -124,7 +127,7 @@ void execute(const Commands& c, Arguments& a, const EngineFactory& make_engine, 
   if (c.pause->parsed()) send_command(a.where, "pause");
   if (c.resume->parsed()) send_command(a.where, "resume");
   if (c.finish->parsed()) finish(a.where, a.wait);
-  if (c.throttle->parsed()) throttle(a.where, a.copy_limit, a.operations_limit);
+  if (c.throttle->parsed()) throttle(a.where, a.throttle);
   if (c.version->parsed()) fmt::print("mongotwin {}\nlibmongoc {}\n", TWIN_VERSION, TWIN_MONGOC_VERSION);
 }
 

@@ -280,6 +280,10 @@ TEST_F(CliTest, a_run_is_asked_and_commanded_and_stopped) {
   auto refused = call({"resume", "--api", api});
   EXPECT_EQ(refused.status, 1);
   EXPECT_EQ(refused.output, "mongotwin: it is not paused; nothing to do\n");
+  EXPECT_EQ(call({"throttle", "--copy", "off", "--copiers", "2", "--lanes", "0", "--api", api}).output, "throttle accepted; state paused\n");
+  auto too_many = call({"throttle", "--lanes", "65", "--api", api});
+  EXPECT_EQ(too_many.status, 1);
+  EXPECT_NE(too_many.output.find("lanes: \"65\" is out of range; allowed: a whole number from 0 to 64"), std::string::npos) << too_many.output;
   auto finish = call({"finish", "--api", api});
   EXPECT_EQ(finish.status, 0);
   EXPECT_NE(finish.output.find("finished: 0 operations applied"), std::string::npos) << finish.output;

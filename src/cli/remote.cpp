@@ -11,7 +11,6 @@
 #include "cli/format.h"
 #include "cli/view.h"
 #include "http/client.h"
-#include "options/options.h"
 
 namespace mongotwin::cli {
 namespace {
@@ -88,8 +87,8 @@ void show_status(const Where& where, bool json) {
   for (const auto& line : status_lines(client.status(), std::chrono::system_clock::now())) print(line);
 }
 
-void throttle(const Where& where, const std::string& copy, const std::string& operations) {
-  auto limits = options::throttle_change(copy, operations);
+void throttle(const Where& where, const options::ThrottleTexts& texts) {
+  auto limits = options::throttle_change(texts);
   auto client = connect(where);
   print("throttle accepted; state " + client.command("throttle", limits));
 }

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "options/options.h"
+
 namespace mongotwin::cli {
 
 // Where it runs: "host:port", or the configuration that says so; neither: the default address.
@@ -13,8 +15,7 @@ struct Where {
 };
 
 void show_status(const Where& where, bool json);
-// "20MB" or "off", "5000" or "off"; empty: stays as it is.
-void throttle(const Where& where, const std::string& copy, const std::string& operations);
+void throttle(const Where& where, const options::ThrottleTexts& texts);
 void send_command(const Where& where, const std::string& name);  // "pause" or "resume"
 // Waits until the state is finished, showing how far it is; without `wait` only until it is accepted.
 void finish(const Where& where, bool wait);

@@ -126,6 +126,11 @@ std::string what_the_remedy_means(const std::string& remedy) {
   return remedy == "fix_config" ? "correct the configuration and start again" : "";
 }
 
+std::string throttle_text(const status::Throttles& t) {
+  auto copy = t.copy_bytes ? size(*t.copy_bytes) + "/s" : "off", operations = t.operations ? count(*t.operations) + "/s" : "off";
+  return fmt::format("copy {}  operations {}  copiers {}  lanes {}", copy, operations, t.copiers, t.lanes);
+}
+
 bool shows_copy(State state) { return state == State::starting || state == State::copying || state == State::catching_up; }
 
 void clean(Lines& lines, std::size_t columns) {
@@ -198,6 +203,7 @@ Lines status_lines(const Status& s, WallTime now) {
   }
   out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));
   if (auto text = kinds(s.ops); !text.empty()) out.push_back(labelled("", text));
+  out.push_back(labelled("throttle", throttle_text(s.throttle)));
   add_positions(out, s, now, s.positions.size());
   for (const auto& warning : s.warnings) out.push_back(labelled("warning", warning));
   clean(out, std::string::npos);

@@ -173,6 +173,7 @@ TEST(StatusLines, table) {
   s.copy.collections.clear();
   s.warnings = {"the oplog of a is short"};
   s.error = status::Failure{"a unique index clashes", "drop shop.orders.x on the target", "pause"};
+  s.throttle = {20'000'000, {}, 2, 8};
   EXPECT_EQ(joined(status_lines(s, kNow)),
             "link        twin\n"
             "state       failed\n"
@@ -185,6 +186,7 @@ TEST(StatusLines, table) {
             "            ranges 12 of 12  indexes 2 of 8\n"
             "operations  1,234/s  123,456 applied  130,000 entries read\n"
             "            insert 100,000, update 23,456\n"
+            "throttle    copy 20.0 MB/s  operations off  copiers 2  lanes 8\n"
             "positions   shard           read             planned          applied          checkpointed\n"
             "            a               1 s ago          2 s ago          1 min 0 s ago    -\n"
             "warning     the oplog of a is short\n");

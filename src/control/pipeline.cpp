@@ -26,14 +26,16 @@ std::unique_ptr<journal::DiskJournal> make_journal(const mongo::Cluster& source,
 Pipeline::Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, apply::Holds& holds,
                    checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, Throttle& throttle, PipelineLimits limits, ErrorFunction on_error)
     : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), throttle_(throttle), limits_(limits), on_error_(std::move(on_error)),
-      reader_signals_(source.shards().size()), lane_signals_(static_cast<std::size_t>(limits.lanes)),
+      reader_signals_(source.shards().size()),
       journal_(make_journal(source, limits_, merge_signal_, reader_signals_)), catalog_(std::move(filter), source.sharded()),
       checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }), merger_(*journal_, source.shards().size()),
       ddl_queue_(1, SIZE_MAX, &ddl_signal_, nullptr) {}
 
 Pipeline::~Pipeline() {
-  for (auto& worker : workers_) worker.request_stop();
-  for (auto& worker : workers_) worker.join();
+  for (auto* workers : {&workers_, &lane_workers_}) {  // merge first: it makes lanes
+    for (auto& worker : *workers) worker.request_stop();
+    for (auto& worker : *workers) worker.join();
+  }
 }
 
 void Pipeline::start_reading(const std::vector<oplog::Timestamp>& resume) {
@@ -54,14 +56,7 @@ void Pipeline::start_applying(Start start) {
   consistent_ = start.consistent;
   exact_after_ = start.exact_after;
   std::vector<plan::LaneQueue*> queues;
-  auto lane_bytes = limits_.memory_bytes / 4 / static_cast<std::size_t>(limits_.lanes);
-  for (std::size_t n = 0; n < lane_signals_.size(); ++n) {
-    auto& queue = lane_queues_.emplace_back(kLaneBatchesMax, lane_bytes, &lane_signals_[n], &merge_signal_);
-    queues.push_back(&queue);
-    auto name = fmt::format("lane.{:02}", n);
-    auto& lane = lanes_.emplace_back(queue, frontier_, lot_, std::make_unique<apply::MongoWriter>(target_.router(), layout_), clock_, waits_.reporter(name));
-    workers_.emplace_back(name, lane_signals_[n], kIdle, [&lane](std::stop_token) { return lane.step(); }, on_error_);
-  }
+  for (int n = std::max(1, lanes_wanted_.load()); n > 0; --n) queues.push_back(&make_lane());
   resolver_writer_ = std::make_unique<apply::MongoWriter>(target_.router(), layout_);
   plan::BarrierWork work;
   work.start_ddl = [this](auto ddls, auto epoch) { push_ddl({std::move(ddls), epoch, false}); };
@@ -85,8 +80,29 @@ void Pipeline::start_applying(Start start) {
   workers_.emplace_back("merge", merge_signal_, kIdle, [this](std::stop_token) { return merge_step(); }, on_error_);
 }
 
+plan::LaneQueue& Pipeline::make_lane() {
+  auto name = fmt::format("lane.{:02}", lanes_.size());
+  auto& signal = lane_signals_.emplace_back();
+  auto& queue = lane_queues_.emplace_back(kLaneBatchesMax, limits_.memory_bytes / 32, &signal, &merge_signal_);
+  auto& lane = lanes_.emplace_back(queue, frontier_, lot_, std::make_unique<apply::MongoWriter>(target_.router(), layout_), clock_, waits_.reporter(name));
+  lane_workers_.emplace_back(name, signal, kIdle, [&lane](std::stop_token) { return lane.step(); }, on_error_);
+  return queue;
+}
+
+void Pipeline::set_lanes(int lanes) {
+  lanes_wanted_ = lanes;
+  merge_signal_.notify();
+}
+
+void Pipeline::change_lanes() {
+  int wanted = lanes_wanted_;
+  while (static_cast<int>(lanes_.size()) < wanted) planner_->add_lane(make_lane());
+  planner_->share_among(static_cast<std::size_t>(wanted));
+}
+
 // What is queued behind it is bounded, so charging what was applied holds the rate over a few seconds.
 Step Pipeline::merge_step() {
+  change_lanes();
   auto applied = frontier_.ops_applied();
   throttle_.charge(applied - std::exchange(ops_charged_, applied));
   if (!throttle_.is_free()) return Step::idle;

@@ -2,7 +2,7 @@
 // Pipeline: wires the stages from the oplogs to the target and owns their threads: read.<shard>, merge, nudge,
 // lane.NN, ddl, ckpt, journal, shards. Reading starts first (a copy may run meanwhile), applying later. The destructor stops
 // everything; what was applied and not yet checkpointed is applied again by the next start.
-// Used by one thread; the observers are thread-safe. What is handed in must outlive it.
+// Used by one thread; the observers and set_lanes() are thread-safe. What is handed in must outlive it.
 #pragma once
 
 #include <deque>
@@ -22,7 +22,6 @@
 namespace mongotwin::control {
 
 struct PipelineLimits {
-  int lanes = 8;
   std::uint64_t memory_bytes = 512'000'000;
   std::string journal_path;
   std::uint64_t journal_bytes = 10'000'000'000;
@@ -44,6 +43,7 @@ class Pipeline {
   [[nodiscard]] oplog::Catalog& catalog() { return catalog_; }  // to be filled before start_applying
   void start_applying(Start start);
 
+  void set_lanes(int lanes);  // none before the first call; 0: nothing new is applied
   void hold(bool on);
   [[nodiscard]] bool drained() const { return planner_ && planner_->drained(); }  // see Planner
   void stop_after(std::vector<oplog::Timestamp> last);
@@ -77,6 +77,8 @@ class Pipeline {
     std::uint64_t epoch = 0;
     bool consistency = false;
   };
+  plan::LaneQueue& make_lane();
+  void change_lanes();
   [[nodiscard]] Step merge_step();
   [[nodiscard]] Step ddl_step(std::stop_token stop);
   [[nodiscard]] Step nudge_step();
@@ -99,6 +101,7 @@ class Pipeline {
   WaitBoard& waits_;
   Throttle& throttle_;                 // of operations
   std::uint64_t ops_charged_ = 0;      // merge only
+  std::atomic<int> lanes_wanted_{0};
   const PipelineLimits limits_;
   ErrorFunction on_error_;
   SystemClock clock_;
@@ -129,7 +132,8 @@ class Pipeline {
   mutable Mutex m_;
   std::optional<ShardChange> shard_change_ GUARDED_BY(m_);
   std::vector<plan::Merger::Wait> merger_waits_ GUARDED_BY(m_);
-  std::deque<Worker> workers_;  // last: their destructors join before anything above goes
+  // Last: their destructors join before anything above goes. Those of the lanes are merge's once it runs.
+  std::deque<Worker> lane_workers_, workers_;
 };
 
 }  // namespace mongotwin::control

@@ -90,6 +90,8 @@ void Replicator::publish() {
   for (const auto& held : holds_.uniques()) status.warnings.push_back("held back until the target is consistent: unique index " + held.name + " on " + held.ns);
   if (status.throttle.copy_bytes == 0u && status.state == State::copying) status.warnings.emplace_back("nothing is copied: the throttle is at 0 (mongotwin throttle --copy off lifts it)");
   if (status.throttle.operations == 0u && status.state != State::copying) status.warnings.emplace_back("nothing is applied: the throttle is at 0 (mongotwin throttle --operations off lifts it)");
+  if (status.throttle.copiers == 0 && status.state == State::copying) status.warnings.emplace_back("nothing is copied: there are 0 copiers (mongotwin throttle --copiers 4 lets four of them go on)");
+  if (status.throttle.lanes == 0 && status.state != State::copying) status.warnings.emplace_back("nothing is applied: there are 0 lanes (mongotwin throttle --lanes 8 lets eight of them go on)");
   for (auto& reason : waits_.reasons()) status.warnings.push_back(std::move(reason));
   board_.set(std::move(status));
 }

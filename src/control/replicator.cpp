@@ -195,9 +195,10 @@ void Replicator::retrying(std::stop_token stop, F&& f) {
 }
 
 void Replicator::make_pipeline() {
-  PipelineLimits limits{options_.lanes, options_.memory_limit_bytes, options_.journal.path, options_.journal.size_limit_bytes};
+  PipelineLimits limits{options_.memory_limit_bytes, options_.journal.path, options_.journal.size_limit_bytes};
   auto pipeline = std::make_unique<Pipeline>(*pair_->source, *pair_->target, *layout_, *ddl_, holds_, *store_, pair_->filter, waits_, apply_throttle_, limits, [this](std::exception_ptr e) { fail(e); });
   Lock lock(m_);
+  pipeline->set_lanes(lanes_);
   pipeline_ = std::move(pipeline);
 }
 
@@ -597,9 +598,13 @@ void Replicator::finish() {
 void Replicator::throttle(const status::Throttles& throttles) {
   copy_throttle_.set(throttles.copy_bytes);
   apply_throttle_.set(throttles.operations);
+  copiers_.set(static_cast<std::uint64_t>(throttles.copiers));
+  Lock lock(m_);
+  lanes_ = throttles.lanes;
+  if (pipeline_) pipeline_->set_lanes(throttles.lanes);
 }
 
-status::Throttles Replicator::throttles() const { return {copy_throttle_.rate(), apply_throttle_.rate()}; }
+status::Throttles Replicator::throttles() const { return {copy_throttle_.rate(), apply_throttle_.rate(), static_cast<int>(copiers_.limit()), lanes_}; }
 
 void Replicator::set_state(State state, std::string detail) {
   Lock lock(m_);

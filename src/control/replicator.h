@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/gate.h"
 #include "base/throttle.h"
 #include "control/balancer_hold.h"
 #include "control/engine.h"
@@ -22,7 +23,7 @@ namespace mongotwin::control {
 class Replicator final : public cli::Engine {
  public:
   Replicator(options::Options options, status::StatusBoard& board) : options_(std::move(options)), board_(board) {
-    throttle({options_.throttle.copy_bytes, options_.throttle.operations});
+    throttle({options_.throttle.copy_bytes, options_.throttle.operations, options_.copiers, options_.lanes});
   }
   ~Replicator() override;
 
@@ -72,6 +73,8 @@ class Replicator final : public cli::Engine {
   SystemClock clock_;
   WaitBoard waits_;
   Throttle copy_throttle_{clock_}, apply_throttle_{clock_};
+  Gate copiers_{0};
+  std::atomic<int> lanes_{0};
 
   // Set by drive while it is alone, then only read; run() looks at them under m_.
   std::optional<Pair> pair_;

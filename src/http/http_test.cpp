@@ -101,6 +101,17 @@ TEST_F(ServerTest, an_unexpected_exception_is_500_without_its_text) {
   EXPECT_FALSE(Json::parse(answer->body)["error"]["what"].get<std::string>().empty());
 }
 
+TEST_F(ServerTest, throttles_that_are_not_named_stay) {
+  auto change = [&](const std::string& body) { return client().Post("/api/v1/throttle", body, "application/json")->status; };
+  EXPECT_EQ(change(R"({"copy_bytes_per_second": 7, "operations_per_second": 0, "copiers": 4, "lanes": 64})"), 200);
+  EXPECT_EQ(commands_.throttles(), (status::Throttles{7, 0, 4, 64}));
+  EXPECT_EQ(change(R"({"copy_bytes_per_second": null, "lanes": 0})"), 200);
+  EXPECT_EQ(commands_.throttles(), (status::Throttles{{}, 0, 4, 0}));
+  for (const char* body : {"", "{}", R"({"lanes": 65})", R"({"copiers": null})", R"({"copiers": -1})", R"({"lanes": "4"})", R"({"lanes": 1.5})", R"({"lane": 1})", R"({"copiers": 1, "operations_per_second": "x"})"})
+    EXPECT_EQ(change(body), 400) << body;
+  EXPECT_EQ(commands_.throttles(), (status::Throttles{{}, 0, 4, 0}));
+}
+
 TEST_F(ServerTest, unknown_paths_and_methods_are_json_too) {
   for (const char* path : {"/", "/api/v1/statusx", "/api/v1", "/../etc/passwd"}) {
     auto answer = client().Get(path);

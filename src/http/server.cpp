@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -60,18 +61,32 @@ bool is_json_object_or_nothing(const std::string& body) {
   return body.empty() || Json::parse(body, nullptr, false).is_object();
 }
 
-constexpr const char* kThrottleHint = "send {\"copy_bytes_per_second\": 20000000, \"operations_per_second\": null}: one or both; null is no limit, 0 stops it";
+constexpr const char* kThrottleHint =
+    "send some of {\"copy_bytes_per_second\": 20000000, \"operations_per_second\": null, \"copiers\": 4, \"lanes\": 8}: null is no limit, 0 stops it; copiers and lanes are 0 to 64";
+
+bool take_rate(const Json& value, status::Throttles& throttles, std::optional<std::uint64_t> status::Throttles::*rate) {
+  if (!value.is_null() && !value.is_number_unsigned()) return false;
+  throttles.*rate = value.is_null() ? std::optional<std::uint64_t>() : value.get<std::uint64_t>();
+  return true;
+}
+
+bool take_count(const Json& value, status::Throttles& throttles, int status::Throttles::*count) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kWorkersMax) return false;
+  throttles.*count = value.get<int>();
+  return true;
+}
 
 // Keys that are not given stay as they are.
 bool take_throttles(const std::string& body, status::Throttles& throttles) {
+  using status::Throttles;
   auto json = Json::parse(body, nullptr, false);
   if (!json.is_object() || json.empty()) return false;
-  for (const auto& [key, value] : json.items()) {
-    auto* limit = key == "copy_bytes_per_second" ? &throttles.copy_bytes : key == "operations_per_second" ? &throttles.operations : nullptr;
-    if (!limit || !(value.is_null() || value.is_number_unsigned())) return false;
-    *limit = value.is_null() ? std::optional<std::uint64_t>() : value.get<std::uint64_t>();
-  }
-  return true;
+  return std::all_of(json.items().begin(), json.items().end(), [&](const auto& item) {
+    if (item.key() == "copy_bytes_per_second") return take_rate(item.value(), throttles, &Throttles::copy_bytes);
+    if (item.key() == "operations_per_second") return take_rate(item.value(), throttles, &Throttles::operations);
+    if (item.key() == "copiers") return take_count(item.value(), throttles, &Throttles::copiers);
+    return item.key() == "lanes" && take_count(item.value(), throttles, &Throttles::lanes);
+  });
 }
 
 }  // namespace

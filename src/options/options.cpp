@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/worker.h"
 #include "options/field.h"
 #include "options/rules.h"
 
@@ -212,14 +213,14 @@ Options load(const std::string& path) {
   if (const auto* f = find(fields, "sharding")) o.sharding = read_sharding(*f);
   if (const auto* f = find(fields, "zones")) o.zones = read_zones(*f);
   if (const auto* f = find(fields, "api")) o.api = api(*f);
-  if (const auto* f = find(fields, "lanes")) o.lanes = f->whole_number(1, 64);
-  if (const auto* f = find(fields, "copiers")) o.copiers = f->whole_number(1, 64);
   if (const auto* f = find(fields, "reading")) o.reading = f->choice<ReadingOrder>({{"auto", ReadingOrder::automatic}, {"natural", ReadingOrder::natural}, {"id", ReadingOrder::id}});
   if (const auto* f = find(fields, "read_preference"))
     o.read_preference = f->choice<ReadFrom>({{"primary", ReadFrom::primary}, {"primaryPreferred", ReadFrom::primary_preferred}, {"secondary", ReadFrom::secondary},
                                              {"secondaryPreferred", ReadFrom::secondary_preferred}, {"nearest", ReadFrom::nearest}});
+  if (const auto* f = find(fields, "lanes")) o.lanes = f->whole_number(1, kWorkersMax);
+  if (const auto* f = find(fields, "copiers")) o.copiers = f->whole_number(1, kWorkersMax);
   if (const auto* f = find(fields, "indexes")) o.indexes = f->choice<Indexes>({{"after", Indexes::after}, {"before", Indexes::before}});
-  if (const auto* f = find(fields, "index_builds")) o.index_builds = f->whole_number(1, 64);
+  if (const auto* f = find(fields, "index_builds")) o.index_builds = f->whole_number(1, kWorkersMax);
   if (const auto* f = find(fields, "memory_limit")) o.memory_limit_bytes = f->size_bytes(kMemoryBytesLeast, kMemoryBytesMost);
   if (const auto* f = find(fields, "journal")) o.journal = journal(*f);
   if (o.journal.path.empty()) o.journal.path = (std::filesystem::path(path).parent_path() / (o.link + ".journal")).string();
@@ -234,16 +235,19 @@ Api load_api(const std::string& path) {
   return field != nullptr ? api(*field) : Api{};
 }
 
-std::string throttle_change(const std::string& copy, const std::string& operations) {
+std::string throttle_change(const ThrottleTexts& texts) {
   std::string out;
-  auto add = [&](const char* key, const std::string& text, auto read) {
+  auto add = [&](const char* key, const std::string& text, bool may_be_off, auto read) {
     if (text.empty()) return;
-    auto number = text == "off" ? std::string("null") : std::to_string(read(Field("command line", 1, key, YAML::Node(text))));
+    auto number = may_be_off && text == "off" ? std::string("null") : std::to_string(read(Field("command line", 1, key, YAML::Node(text))));
     out += (out.empty() ? "{\"" : ", \"") + std::string(key) + "\": " + number;
   };
-  add("copy_bytes_per_second", copy, [](const Field& f) { return f.size_bytes(0, kMemoryBytesMost); });
-  add("operations_per_second", operations, [](const Field& f) { return static_cast<std::uint64_t>(f.whole_number(0, 1'000'000'000)); });
-  if (out.empty()) throw Error(Remedy::fix_config, "there is no limit to change", "give --copy, --operations or both");
+  auto workers = [](const Field& f) { return f.whole_number(0, kWorkersMax); };
+  add("copy_bytes_per_second", texts.copy, true, [](const Field& f) { return f.size_bytes(0, kMemoryBytesMost); });
+  add("operations_per_second", texts.operations, true, [](const Field& f) { return static_cast<std::uint64_t>(f.whole_number(0, 1'000'000'000)); });
+  add("copiers", texts.copiers, false, workers);
+  add("lanes", texts.lanes, false, workers);
+  if (out.empty()) throw Error(Remedy::fix_config, "there is no limit to change", "give some of --copy, --operations, --copiers and --lanes");
   return out + "}";
 }
 

@@ -102,9 +102,13 @@ struct Options {
 // need not be there.
 [[nodiscard]] Api load_api(const std::string& path);
 
-// The body of POST /api/v1/throttle for limits as the command line takes them: "20MB", "5000", "off", or empty for those
-// that stay. Throws Error(fix_config).
-[[nodiscard]] std::string throttle_change(const std::string& copy, const std::string& operations);
+// Limits as the command line takes them; empty for those that stay.
+struct ThrottleTexts {
+  std::string copy, operations;  // "20MB" and "5000", or "off"
+  std::string copiers, lanes;    // "4"
+};
+// The body of POST /api/v1/throttle for them. Throws Error(fix_config).
+[[nodiscard]] std::string throttle_change(const ThrottleTexts& texts);
 
 // "host:port", "[::1]:port"; throws Error(fix_config).
 [[nodiscard]] Api parse_listen(const std::string& text);

@@ -107,6 +107,13 @@ TEST_F(OptionsTest, every_key_is_read) {
   EXPECT_FALSE(o.target_shard_credentials);
 }
 
+TEST(ThrottleChange, is_what_the_command_line_says) {
+  EXPECT_EQ(throttle_change({"20MB", "off", "2", "0"}), R"({"copy_bytes_per_second": 20000000, "operations_per_second": null, "copiers": 2, "lanes": 0})");
+  EXPECT_EQ(throttle_change({{}, {}, {}, "64"}), R"({"lanes": 64})");
+  for (const ThrottleTexts& wrong : {ThrottleTexts{}, ThrottleTexts{"20", {}, {}, {}}, ThrottleTexts{{}, "many", {}, {}}, ThrottleTexts{{}, {}, "off", {}}, ThrottleTexts{{}, {}, {}, "65"}})
+    EXPECT_THROW((void)throttle_change(wrong), Error);
+}
+
 TEST_F(OptionsTest, databases_are_the_short_form) {
   EXPECT_EQ(loaded(std::string(kPair) + "databases: [carrots, celery]\n").namespaces.databases, (std::vector<std::string>{"carrots", "celery"}));
   EXPECT_EQ(loaded(std::string(kPair) + "databases:\n  - carrots\n").namespaces.databases.size(), 1u);

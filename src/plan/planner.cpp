@@ -16,7 +16,13 @@ using oplog::Timestamp;
 Planner::Planner(PlannerLimits limits, Merger& merger, oplog::Assembler& assembler, oplog::Catalog& catalog, Frontier& frontier,
                  std::vector<LaneQueue*> lanes, BarrierWork work)
     : limits_(limits), merger_(merger), assembler_(assembler), catalog_(catalog), frontier_(frontier), lanes_(std::move(lanes)),
-      work_(std::move(work)), builders_(lanes_.size()), waiting_(lanes_.size()) {}
+      work_(std::move(work)), lanes_used_(lanes_.size()), builders_(lanes_.size()), waiting_(lanes_.size()), lanes_wanted_(lanes_.size()) {}
+
+void Planner::add_lane(LaneQueue& queue) {
+  lanes_.push_back(&queue);
+  builders_.emplace_back();
+  waiting_.emplace_back();
+}
 
 void Planner::start_at(std::vector<Timestamp> start, std::vector<Timestamp> exact_after, std::vector<Timestamp> resume) {
   start_ = std::move(start);
@@ -94,6 +100,18 @@ Planner::Go Planner::gates() {
     barrier_ = false;
     return Go::again;
   }
+  return change_lanes();
+}
+
+Planner::Go Planner::change_lanes() {
+  std::size_t wanted = lanes_wanted_;
+  if (wanted == lanes_used_ || wanted == 0 || wanted > lanes_.size()) return Go::on;
+  if (open_ops_ > 0) {
+    close_epoch(backlog_.empty());
+    return Go::again;
+  }
+  if (frontier_.active() > 0) return Go::idle;
+  lanes_used_ = wanted;
   return Go::on;
 }
 
@@ -146,7 +164,7 @@ Planner::Go Planner::plan_next() {
     if (stop_after_ && reached(*stop_after_)) next = nullptr;
   }
   if (!exact_ && reached(exact_after_) && rebuilt() && assembler_.whole()) return become_exact();
-  if (!next || held_) {
+  if (!next || held_ || lanes_wanted_ == 0) {
     auto step = settle();
     return step == Step::idle ? Go::idle : Go::again;
   }
@@ -174,7 +192,7 @@ void Planner::add(const Op& op) {
   // Under a collation that is not simple, different strings may be one document: all in one lane.
   bool serial = op.collection->capped || !op.collection->simple_collation;
   auto hash = hash_id(op.id(), op.collection->id);
-  auto lane = (serial ? op.collection->id * 0x9e3779b97f4a7c15ULL : hash) % lanes_.size();
+  auto lane = (serial ? op.collection->id * 0x9e3779b97f4a7c15ULL : hash) % lanes_used_;
   builders_[lane].add(op, hash);
   ++open_ops_;
   open_bytes_ += op.o.size() + 128;

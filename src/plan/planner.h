@@ -49,6 +49,11 @@ class Planner {
   void start_at(std::vector<oplog::Timestamp> start, std::vector<oplog::Timestamp> exact_after, std::vector<oplog::Timestamp> resume);
   [[nodiscard]] Step step();
 
+  // One more than there are; it gets work when share_among() says so. By the thread that steps.
+  void add_lane(LaneQueue& queue);
+  // Any thread. The first `lanes` of them get the work from the next moment on at which none is under way; 0: nothing
+  // new is planned. Without a call all there are get it.
+  void share_among(std::size_t lanes) { lanes_wanted_ = lanes; }
   // Any thread. While held, nothing new is planned; what is planned runs to its end.
   void hold(bool on);
   // Any thread: held, and everything that was planned is on the target: no write is under way until hold(false).
@@ -63,6 +68,7 @@ class Planner {
  private:
   enum class Go { on, idle, again };
   [[nodiscard]] Go gates();               // everything that may hold planning up
+  [[nodiscard]] Go change_lanes();        // documents go to other lanes only when no lane has any
   [[nodiscard]] Go become_exact();
   [[nodiscard]] Go work_off_backlog();    // operations of the last entry that are not planned yet
   [[nodiscard]] Go plan_next();
@@ -86,6 +92,7 @@ class Planner {
   std::vector<LaneQueue*> lanes_;
   BarrierWork work_;
 
+  std::size_t lanes_used_;         // the first ones of lanes_
   std::vector<BatchBuilder> builders_;
   std::vector<std::optional<LaneBatch>> waiting_;
   std::deque<oplog::Op> backlog_;  // of the last entry; more than one epoch if DDL is among them
@@ -94,6 +101,7 @@ class Planner {
   std::vector<oplog::Timestamp> start_, exact_after_, resume_, last_cut_;
   bool barrier_ = false;
 
+  std::atomic<std::size_t> lanes_wanted_;
   std::atomic<bool> held_{false}, stopped_{false}, exact_{false};
   mutable Mutex m_;
   std::vector<oplog::Timestamp> planned_ GUARDED_BY(m_);

@@ -8,9 +8,11 @@
 
 namespace mongotwin::status {
 
-// Limits a second; empty: none. 0 stops that work until the limit is changed.
+// 0 stops that work until it is changed.
 struct Throttles {
-  std::optional<std::uint64_t> copy_bytes, operations;
+  std::optional<std::uint64_t> copy_bytes, operations;  // a second; empty: no limit
+  int copiers = 0, lanes = 0;                           // how many work at once, kWorkersMax at most
+  bool operator==(const Throttles&) const = default;
 };
 
 class Commands {

@@ -155,6 +155,8 @@ Status read_status(const Json& j) {
   if (auto at = j.find("throttle"); at != j.end()) {
     read(*at, "copy_bytes_per_second", s.throttle.copy_bytes);
     read(*at, "operations_per_second", s.throttle.operations);
+    read(*at, "copiers", s.throttle.copiers);
+    read(*at, "lanes", s.throttle.lanes);
   }
   if (auto at = j.find("journal"); at != j.end()) {
     read(*at, "bytes", s.journal.bytes);
@@ -185,7 +187,7 @@ std::string to_json(const Status& s) {
               {"lag_ms", or_null(s.lag_ms)},
               {"positions", write_positions(s.positions)},
               {"journal", {{"bytes", s.journal.bytes}, {"bytes_max", s.journal.bytes_max}, {"age_s", or_null(s.journal.age_s)}, {"full", s.journal.full}}},
-              {"throttle", {{"copy_bytes_per_second", or_null(s.throttle.copy_bytes)}, {"operations_per_second", or_null(s.throttle.operations)}}},
+              {"throttle", {{"copy_bytes_per_second", or_null(s.throttle.copy_bytes)}, {"operations_per_second", or_null(s.throttle.operations)}, {"copiers", s.throttle.copiers}, {"lanes", s.throttle.lanes}}},
               {"copy", write(s.copy)},
               {"ops", write(s.ops)},
               {"warnings", redacted(s.warnings)},

@@ -20,6 +20,7 @@ Status full() {
   s.target = {"mongodb://127.0.0.1:27200", "replica set", "6.0.5", {"rs0"}};
   s.lag_ms = 250;
   s.positions["a"] = {{9, 1}, {8, 1}, {7, 2}, {6, 3}};
+  s.throttle = {20'000'000, {}, 4, 8};
   s.copy = {10, 9, 1000, 900, 4, 3, 2, 1, 77, {{"shop.orders", 10, 9, 1000, 900, false}}};
   s.ops = {100, 90, 12.5, {{"insert", 60}, {"update", 30}}};
   s.warnings = {"slow"};
@@ -42,6 +43,7 @@ TEST(Status, json_has_the_names_of_the_contract) {
   EXPECT_EQ(j["lag_ms"], 250);
   EXPECT_EQ(j["source"]["shards"], nlohmann::json({"a", "b"}));
   EXPECT_EQ(j["positions"]["a"]["applied"], nlohmann::json({{"t", 7}, {"i", 2}}));
+  EXPECT_EQ(j["throttle"], nlohmann::json({{"copy_bytes_per_second", 20'000'000}, {"operations_per_second", nullptr}, {"copiers", 4}, {"lanes", 8}}));
   EXPECT_EQ(j["copy"]["ranges_total"], 4);
   EXPECT_EQ(j["copy"]["collections"][0]["ns"], "shop.orders");
   EXPECT_EQ(j["ops"]["by_kind"]["insert"], 60);

@@ -87,6 +87,8 @@ class Run {
     } else if (what == 28) {
       held_ = !held_;
       twin_->hold(held_);
+    } else if (what == 30) {
+      twin_->share_among(random_.below(settings_.lanes + 1));
     } else if (crashes_ && what == 29 && random_.one_in(12)) {
       crash();
     } else {
@@ -132,6 +134,7 @@ class Run {
     target_->stop_faults();
     if (trace_) trace_("the source is silent");
     twin_->hold(false);
+    twin_->share_among(settings_.lanes);
     bool told = false;
     for (int n = 0; !twin_->stopped(); ++n, ++totals_.steps) {
       if (n > kSettleSteps) throw Failure{"no progress: " + twin_->where()};

@@ -51,6 +51,9 @@ class Twin {
 
   void step();
   void hold(bool on);
+  void share_among(int lanes) {
+    if (planner_) planner_->share_among(static_cast<std::size_t>(lanes));
+  }
   void stop_after(std::vector<Timestamp> last) { planner_->stop_after(std::move(last)); }
   [[nodiscard]] bool following() const { return planner_ != nullptr; }
   [[nodiscard]] bool stopped() const { return planner_ && planner_->stopped(); }

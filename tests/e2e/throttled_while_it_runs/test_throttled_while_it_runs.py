@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast and how parallel it works is changed while it works, from the command line and the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e2e.twin import mongotwin
+
+
+def _lanes(twin) -> int:
+    names = [(task / "comm").read_text() for task in Path(f"/proc/{twin.pid}/task").iterdir()]
+    return sum(name.startswith("lane.") for name in names)
+
+
+def _throttle(twin, **limits: int) -> None:
+    """By the command line; until the status says so too."""
+    arguments = [text for name, limit in limits.items() for text in (f"--{name}", limit)]
+    ran = mongotwin("throttle", *arguments, "--api", twin.api)
+    assert ran.returncode == 0, ran.stderr
+    twin.wait_until(lambda s: limits.items() <= s["throttle"].items(), f"the status says {limits}")
+
+
+def test_lanes_are_taken_away_all_and_given_back_more(replica_sets):
+    replica_sets.load()
+    twin = replica_sets.twin(lanes=2).start()
+    twin.wait_for_state("replicating")
+    assert twin.status()["throttle"] == {"copy_bytes_per_second": None, "operations_per_second": None, "copiers": 4, "lanes": 2}
+    assert _lanes(twin) == 2
+    writer = replica_sets.write()
+    twin.wait_for_applied(100)
+
+    twin.command("throttle", {"lanes": 0})
+    twin.wait_until(lambda s: any("there are 0 lanes" in w for w in s["warnings"]), "the warning is there")
+    (shard,) = twin.status()["positions"]
+    planned = twin.wait_until(lambda s: s["positions"][shard]["planned"] == s["positions"][shard]["applied"], "what was under way is applied")
+    writer.wait_for(300)
+    now = replica_sets.source_client.admin.command("ping")["operationTime"]
+    later = twin.wait_until(lambda s: (s["positions"][shard]["read"]["t"], s["positions"][shard]["read"]["i"]) >= (now.time, now.inc), "it reads on")
+    assert later["ops"]["applied"] == planned["ops"]["applied"], "something was applied with 0 lanes"
+
+    _throttle(twin, lanes=12)
+    twin.wait_for_applied(300)
+    assert _lanes(twin) == 12
+    assert not any("0 lanes" in w for w in twin.status()["warnings"])
+    _throttle(twin, lanes=1, copiers=3)
+    twin.wait_for_applied(100)
+    replica_sets.finish_and_compare(twin, writer)
+
+
+def test_lanes_change_all_the_time_under_load(set_to_sharded):
+    set_to_sharded.load()
+    twin = set_to_sharded.twin().start()
+    writer = set_to_sharded.write(rate=None)
+    twin.wait_for_state("replicating")
+    for lanes in (1, 5, 2, 16, 3, 8, 0, 4):
+        twin.command("throttle", {"lanes": lanes})
+        writer.wait_for(200)
+    set_to_sharded.finish_and_compare(twin, writer)
