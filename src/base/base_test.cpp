@@ -8,6 +8,7 @@
 #include "base/byte_budget.h"
 #include "base/gate.h"
 #include "base/log.h"
+#include "base/rate_meter.h"
 #include "base/worker.h"
 
 namespace mongotwin {
@@ -196,6 +197,24 @@ TEST(ByteBudgetTest, OneLargerThanAllGetsInAlone) {
   auto held = budget.take(100, {});
   std::jthread waiting([&] { (void)budget.take(1, stop.get_token()); });
   stop.request_stop();
+}
+
+// ---- RateMeter
+
+TEST(RateMeterTest, LooksBackAsFarAsItsWindowAndBeginsAnewWhenTheCountFallsBack) {
+  RateMeter meter(std::chrono::seconds(10));
+  Clock::Steady t{};
+  std::uint64_t count = 0;
+  EXPECT_EQ(meter.update(count, t), 0);
+  double rate = 0;
+  for (int s = 1; s <= 20; ++s) {
+    count += s <= 10 ? 1000 : 100;
+    rate = meter.update(count, t + std::chrono::seconds(s));
+    EXPECT_TRUE(s > 10 || (rate > 999 && rate < 1001)) << rate;
+  }
+  EXPECT_NEAR(rate, 100, 1);
+  EXPECT_EQ(meter.update(5, t + std::chrono::seconds(21)), 0);
+  EXPECT_NEAR(meter.update(25, t + std::chrono::seconds(22)), 20, 0.1);
 }
 
 // ---- redact

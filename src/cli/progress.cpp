@@ -55,7 +55,6 @@ void Progress::note(const std::string& text) {
 }
 
 Step Progress::step() {
-  rates_.update(board_.get()->copy, std::chrono::steady_clock::now());
   if (kind_ == Kind::terminal) draw();
   else write_log();
   return Step::idle;
@@ -63,7 +62,7 @@ Step Progress::step() {
 
 void Progress::draw() {
   auto screen = screen_of(fd_);
-  auto lines = progress_lines(*board_.get(), rates_, std::chrono::system_clock::now(), screen);
+  auto lines = progress_lines(*board_.get(), std::chrono::system_clock::now(), screen);
   {
     Lock lock(m_);
     if (!note_.empty()) lines.push_back(clip(note_, screen.columns - 1));
@@ -81,7 +80,7 @@ void Progress::write_log() {
   auto status = board_.get();
   bool due = logged_.empty() || status->state != logged_state_ || now - logged_at_ >= kLogEvery;
   if (!due) return;
-  auto line = summary_line(*status, rates_);
+  auto line = summary_line(*status);
   if (line == logged_) return;
   log::info("progress", "{}", line);
   logged_ = line;

@@ -40,11 +40,10 @@ class Progress {
   std::string note_ GUARDED_BY(m_);
 
   // Owned by the thread, and after its end by the destructor.
-  RateMeter rates_;
   std::size_t drawn_ = 0;  // lines on the screen that the next picture replaces
   std::string logged_;
   status::State logged_state_ = status::State::starting;
-  SteadyTime logged_at_{};
+  std::chrono::steady_clock::time_point logged_at_{};
 
   std::unique_ptr<Worker> worker_;
 };

@@ -71,7 +71,7 @@ status::Status wait_until_over(http::Client& client) {
   int unanswered = 0;
   for (;; std::this_thread::sleep_for(kAskEvery)) {
     auto status = ask(client, unanswered);
-    line.show(summary_line(status, RateMeter()));
+    line.show(summary_line(status));
     if (status.state == status::State::finished || status.state == status::State::failed) return status;
   }
 }

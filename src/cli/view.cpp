@@ -17,7 +17,6 @@ using status::Status;
 constexpr std::size_t kLabelColumns = 12;
 constexpr std::size_t kBarCharacters = 24;
 constexpr std::size_t kCollectionsMax = 4, kShardsMax = 6, kWarningsMax = 3;  // of the live view
-constexpr auto kRateWindow = std::chrono::seconds(10);
 
 using Lines = std::vector<std::string>;
 
@@ -40,20 +39,26 @@ std::string cluster(const status::ClusterInfo& c) {
 
 bool copy_known(const status::CopyProgress& c) { return c.documents_total + c.ranges_total + c.collections.size() > 0; }
 
-std::string copy_bar(const status::CopyProgress& c) {
-  bool done = c.ranges_done >= c.ranges_total && c.documents_done >= c.documents_total;
-  auto f = done ? 1.0 : std::min(0.999, fraction(c.documents_done, c.documents_total));
-  return fmt::format("{} {}  {} of {} documents  {} of {}", bar(f, kBarCharacters), percent(f), count(c.documents_done), count(c.documents_total), size(c.bytes_done),
-                     size(c.bytes_total));
+// Full only when it is done; totals are estimates and may be reached before.
+std::string progress_bar(std::uint64_t done, std::uint64_t total, bool whole, std::size_t characters) {
+  auto f = whole ? 1.0 : total == 0 ? 0.0 : std::min(0.999, fraction(done, total));
+  return bar(f, characters) + " " + percent(f);
 }
 
-std::string copy_counts(const status::CopyProgress& c) {
-  return fmt::format("ranges {} of {}  indexes {} of {}", count(c.ranges_done), count(c.ranges_total), count(c.indexes_done), count(c.indexes_total));
+std::string copy_bar(const status::CopyProgress& c) {
+  bool whole = std::all_of(c.collections.begin(), c.collections.end(), [](const auto& one) { return one.done; }) && c.ranges_done >= c.ranges_total && c.collections.size() + c.ranges_total > 0;
+  return fmt::format("{}  {} of {} documents  {} of {}", progress_bar(c.documents_done, c.documents_total, whole, kBarCharacters), count(c.documents_done), count(c.documents_total),
+                     size(c.bytes_done), size(c.bytes_total));
+}
+
+std::string copy_speed(const status::CopyProgress& c) {
+  auto left = c.eta_s ? "  " + duration(*c.eta_s) + " left" : "";
+  return fmt::format("{} documents/s  {}/s  ranges {} of {}{}", rate(c.documents_per_second), size(static_cast<std::uint64_t>(c.bytes_per_second)), count(c.ranges_done), count(c.ranges_total), left);
 }
 
 std::string collection_line(const status::CollectionProgress& c) {
-  auto f = c.done ? 1.0 : std::min(0.999, fraction(c.documents_done, c.documents_total));
-  return fmt::format("  {} {} {}  {} of {}", pad(c.ns, kLabelColumns + 14), bar(f, kBarCharacters / 2), percent(f), count(c.documents_done), count(c.documents_total));
+  return fmt::format("  {} {}  {} of {}  {} of {}", pad(c.ns, kLabelColumns + 14), progress_bar(c.documents_done, c.documents_total, c.done, kBarCharacters / 2), count(c.documents_done),
+                     count(c.documents_total), size(c.bytes_done), size(c.bytes_total));
 }
 
 // Those under way first, then those that wait; finished ones are not shown.
@@ -66,12 +71,12 @@ void add_collections(Lines& out, const status::CopyProgress& c, std::size_t most
   if (open.size() > most) out.push_back(fmt::format("  and {} more collections to go", count(open.size() - most)));
 }
 
-void add_copy(Lines& out, const Status& s, const RateMeter& rates) {
-  const auto& c = s.copy;
+void add_copy(Lines& out, const status::CopyProgress& c, std::size_t collections_most) {
   out.push_back(labelled("copy", copy_bar(c)));
-  auto left = c.eta_s ? "  " + duration(*c.eta_s) + " left" : "";
-  out.push_back(labelled("", fmt::format("{} documents/s  {}/s  {}{}", rate(rates.documents_per_second()), size(static_cast<std::uint64_t>(rates.bytes_per_second())), copy_counts(c), left)));
-  add_collections(out, c, kCollectionsMax);
+  out.push_back(labelled("", copy_speed(c)));
+  if (c.indexes_total > 0)
+    out.push_back(labelled("indexes", fmt::format("{}  {} of {}", progress_bar(c.indexes_done, c.indexes_total, c.indexes_done >= c.indexes_total, kBarCharacters), count(c.indexes_done), count(c.indexes_total))));
+  add_collections(out, c, collections_most);
 }
 
 std::string kinds(const status::OpsProgress& ops) {
@@ -139,22 +144,11 @@ void clean(Lines& lines, std::size_t columns) {
 
 }  // namespace
 
-void RateMeter::update(const status::CopyProgress& copy, SteadyTime now) {
-  bool started_again = !samples_.empty() && (copy.documents_done < samples_.back().documents || copy.bytes_done < samples_.back().bytes);
-  if (started_again) samples_.clear();
-  samples_.push_back({now, copy.documents_done, copy.bytes_done});
-  while (samples_.size() > 2 && now - samples_[1].at >= kRateWindow) samples_.pop_front();
-  const auto& first = samples_.front();
-  auto seconds = std::chrono::duration<double>(now - first.at).count();
-  documents_ = seconds > 0 ? static_cast<double>(copy.documents_done - first.documents) / seconds : 0;
-  bytes_ = seconds > 0 ? static_cast<double>(copy.bytes_done - first.bytes) / seconds : 0;
-}
-
-Lines progress_lines(const Status& s, const RateMeter& rates, WallTime now, Screen screen) {
+Lines progress_lines(const Status& s, WallTime now, Screen screen) {
   Lines out;
   out.push_back(labelled(s.link, headline(s)));
   if (!s.source.uri.empty()) out.push_back(labelled("", s.source.uri + " -> " + s.target.uri));
-  if (shows_copy(s.state) && copy_known(s.copy)) add_copy(out, s, rates);
+  if (shows_copy(s.state) && copy_known(s.copy)) add_copy(out, s.copy, kCollectionsMax);
   if (s.state != State::starting) add_operations(out, s);
   if (s.state != State::starting && s.state != State::copying) add_positions(out, s, now, kShardsMax);
   // What went wrong must be seen on a small screen too.
@@ -167,12 +161,12 @@ Lines progress_lines(const Status& s, const RateMeter& rates, WallTime now, Scre
   return out;
 }
 
-std::string summary_line(const Status& s, const RateMeter& rates) {
+std::string summary_line(const Status& s) {
   auto out = headline(s);
   const auto& c = s.copy;
   if (s.state == State::copying && copy_known(c)) {
     out += fmt::format("; {} of {} documents, {} of {}, ranges {} of {}, indexes {} of {}, {} documents/s", count(c.documents_done), count(c.documents_total), size(c.bytes_done),
-                       size(c.bytes_total), count(c.ranges_done), count(c.ranges_total), count(c.indexes_done), count(c.indexes_total), rate(rates.documents_per_second()));
+                       size(c.bytes_total), count(c.ranges_done), count(c.ranges_total), count(c.indexes_done), count(c.indexes_total), rate(c.documents_per_second));
     if (c.eta_s) out += ", " + duration(*c.eta_s) + " left";
   }
   if (s.state != State::starting && s.state != State::copying)
@@ -195,12 +189,7 @@ Lines status_lines(const Status& s, WallTime now) {
   out.push_back(labelled("source", cluster(s.source)));
   out.push_back(labelled("target", cluster(s.target)));
   out.push_back(labelled("lag", lag_text(s)));
-  if (copy_known(s.copy)) {
-    auto left = s.copy.eta_s ? "  " + duration(*s.copy.eta_s) + " left" : "";
-    out.push_back(labelled("copy", copy_bar(s.copy)));
-    out.push_back(labelled("", copy_counts(s.copy) + left));
-    add_collections(out, s.copy, s.copy.collections.size());
-  }
+  if (copy_known(s.copy)) add_copy(out, s.copy, s.copy.collections.size());
   out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));
   if (auto text = kinds(s.ops); !text.empty()) out.push_back(labelled("", text));
   out.push_back(labelled("throttle", throttle_text(s.throttle)));

@@ -26,7 +26,7 @@ Status copying() {
   s.detail = "copying shop.orders";
   s.source = {"mongodb://***@127.0.0.1:27100", "sharded", "6.0.5", {"a", "b"}};
   s.target = {"mongodb://127.0.0.1:27200", "replica set", "6.0.5", {"rs0"}};
-  s.copy = {200'000, 50'000, 12'000'000, 3'000'000, 12, 3, 8, 2, 80, {}};
+  s.copy = {200'000, 50'000, 12'000'000, 3'000'000, 12, 3, 8, 2, 1234.4, 2'500'000, 80, {}};
   s.copy.collections = {{"shop.done", 10, 10, 1, 1, true}, {"shop.waiting", 100, 0, 1, 0, false}, {"shop.orders", 1000, 250, 1, 1, false}};
   return s;
 }
@@ -85,37 +85,21 @@ TEST(Format, text_of_others_can_not_steer_the_terminal) {
   EXPECT_EQ(pad("abcdef", 4), "abcd");
 }
 
-TEST(RateMeter, looks_back_ten_seconds_and_forgets_a_copy_that_starts_again) {
-  RateMeter meter;
-  SteadyTime t{};
-  status::CopyProgress c;
-  meter.update(c, t);
-  EXPECT_EQ(meter.documents_per_second(), 0);
-  for (int i = 1; i <= 20; ++i) {
-    c.documents_done += i <= 10 ? 1000 : 100;
-    c.bytes_done += 10;
-    meter.update(c, t + std::chrono::seconds(i));
-  }
-  EXPECT_NEAR(meter.documents_per_second(), 100, 1);
-  EXPECT_NEAR(meter.bytes_per_second(), 10, 0.1);
-  meter.update({}, t + std::chrono::seconds(21));
-  EXPECT_EQ(meter.documents_per_second(), 0);
-}
-
 TEST(ProgressLines, of_a_copy) {
-  EXPECT_EQ(joined(progress_lines(copying(), RateMeter(), kNow, {100, 24})),
+  EXPECT_EQ(joined(progress_lines(copying(), kNow, {100, 24})),
             "twin        copying - copying shop.orders\n"
             "            mongodb://***@127.0.0.1:27100 -> mongodb://127.0.0.1:27200\n"
             "copy        [######------------------]  25.0 %  50,000 of 200,000 documents  3.0 MB of 12.0 MB\n"
-            "            0 documents/s  0 B/s  ranges 3 of 12  indexes 2 of 8  1 min 20 s left\n"
-            "  shop.orders                [###---------]  25.0 %  250 of 1,000\n"
-            "  shop.waiting               [------------]   0.0 %  0 of 100\n"
+            "            1,234 documents/s  2.5 MB/s  ranges 3 of 12  1 min 20 s left\n"
+            "indexes     [######------------------]  25.0 %  2 of 8\n"
+            "  shop.orders                [###---------]  25.0 %  250 of 1,000  1 B of 1 B\n"
+            "  shop.waiting               [------------]   0.0 %  0 of 100  0 B of 1 B\n"
             "lag         unknown\n"
             "operations  0/s  0 applied  0 entries read\n");
 }
 
 TEST(ProgressLines, of_the_continuous_phase) {
-  EXPECT_EQ(joined(progress_lines(replicating(), RateMeter(), kNow, {100, 24})),
+  EXPECT_EQ(joined(progress_lines(replicating(), kNow, {100, 24})),
             "twin        replicating\n"
             "            mongodb://***@127.0.0.1:27100 -> mongodb://127.0.0.1:27200\n"
             "lag         0.3 s\n"
@@ -132,36 +116,54 @@ TEST(ProgressLines, fit_the_screen_and_keep_what_went_wrong) {
   s.error = status::Failure{"it broke", "mend it", "pause"};
   for (std::size_t rows : {1u, 5u, 8u, 24u, 100u})
     for (std::size_t columns : {1u, 30u, 200u}) {
-      auto lines = progress_lines(s, RateMeter(), kNow, {columns, rows});
+      auto lines = progress_lines(s, kNow, {columns, rows});
       EXPECT_LE(lines.size(), std::max<std::size_t>(rows, 9));
       for (const auto& line : lines) EXPECT_LT(line.size(), std::max<std::size_t>(columns, 20));
       EXPECT_NE(joined(lines).find("it"), std::string::npos);
     }
-  auto text = joined(progress_lines(s, RateMeter(), kNow, {80, 40}));
+  auto text = joined(progress_lines(s, kNow, {80, 40}));
   EXPECT_NE(text.find("and 45 more shards"), std::string::npos) << text;
   EXPECT_NE(text.find("and 2 more warnings"), std::string::npos);
   EXPECT_NE(text.find("ERROR       it broke\nwhat to do  mend it\n"), std::string::npos);
 }
 
+TEST(ProgressLines, a_bar_is_full_when_it_is_done_and_not_before) {
+  auto shown = [](const Status& s) { return joined(progress_lines(s, kNow, {200, 40})); };
+  Status s;
+  s.state = State::copying;
+  s.copy.collections = {{"shop.orders", 0, 0, 0, 0, false}};
+  EXPECT_NE(shown(s).find("copy        [------------------------]   0.0 %"), std::string::npos) << "created, nothing counted yet\n" << shown(s);
+  s.copy = {1000, 1000, 5000, 5000, 3, 3, 2, 1, 0, 0, {}, {{"shop.orders", 1000, 1000, 5000, 5000, false}}};
+  EXPECT_NE(shown(s).find("copy        [#######################-]  99.9 %"), std::string::npos) << "its indexes are not there\n" << shown(s);
+  EXPECT_NE(shown(s).find("shop.orders                [###########-]  99.9 %"), std::string::npos) << shown(s);
+  EXPECT_NE(shown(s).find("indexes     [############------------]  50.0 %"), std::string::npos) << shown(s);
+  s.copy.documents_done = 1200;  // more than was estimated
+  EXPECT_NE(shown(s).find("copy        [#######################-]  99.9 %  1,200 of 1,000 documents"), std::string::npos) << shown(s);
+  s.copy.indexes_done = 2;
+  s.copy.collections[0].done = true;
+  EXPECT_NE(shown(s).find("copy        [########################] 100.0 %"), std::string::npos) << shown(s);
+  EXPECT_NE(shown(s).find("indexes     [########################] 100.0 %"), std::string::npos) << shown(s);
+}
+
 TEST(ProgressLines, before_anything_is_known) {
   Status s;
   s.link = "twin";
-  EXPECT_EQ(joined(progress_lines(s, RateMeter(), kNow, {80, 24})), "twin        starting\n");
+  EXPECT_EQ(joined(progress_lines(s, kNow, {80, 24})), "twin        starting\n");
 }
 
 TEST(SummaryLine, says_the_same_while_nothing_happens) {
   auto s = replicating();
   s.ops.per_second = 0;
-  auto before = summary_line(s, RateMeter());
+  auto before = summary_line(s);
   EXPECT_EQ(before, "replicating; lag under 1 s, 123,456 operations applied, 0/s");
   s.lag_ms = 700;
   s.positions["a"].read.t += 10;
-  EXPECT_EQ(summary_line(s, RateMeter()), before);
+  EXPECT_EQ(summary_line(s), before);
   s.lag_ms = 1500;
   s.warnings = {"a", "b"};
-  EXPECT_EQ(summary_line(s, RateMeter()), "replicating; lag 1.5 s, 123,456 operations applied, 0/s; warning: b (and 1 more)");
-  EXPECT_EQ(summary_line(copying(), RateMeter()),
-            "copying - copying shop.orders; 50,000 of 200,000 documents, 3.0 MB of 12.0 MB, ranges 3 of 12, indexes 2 of 8, 0 documents/s, 1 min 20 s left");
+  EXPECT_EQ(summary_line(s), "replicating; lag 1.5 s, 123,456 operations applied, 0/s; warning: b (and 1 more)");
+  EXPECT_EQ(summary_line(copying()),
+            "copying - copying shop.orders; 50,000 of 200,000 documents, 3.0 MB of 12.0 MB, ranges 3 of 12, indexes 2 of 8, 1,234 documents/s, 1 min 20 s left");
 }
 
 TEST(StatusLines, table) {
@@ -170,6 +172,7 @@ TEST(StatusLines, table) {
   s.copy.documents_done = s.copy.documents_total;
   s.copy.ranges_done = s.copy.ranges_total;
   s.copy.eta_s.reset();
+  s.copy.documents_per_second = s.copy.bytes_per_second = 0;
   s.copy.collections.clear();
   s.warnings = {"the oplog of a is short"};
   s.error = status::Failure{"a unique index clashes", "drop shop.orders.x on the target", "pause"};
@@ -183,7 +186,8 @@ TEST(StatusLines, table) {
             "target      mongodb://127.0.0.1:27200  replica set 6.0.5\n"
             "lag         0.3 s\n"
             "copy        [########################] 100.0 %  200,000 of 200,000 documents  3.0 MB of 12.0 MB\n"
-            "            ranges 12 of 12  indexes 2 of 8\n"
+            "            0 documents/s  0 B/s  ranges 12 of 12\n"
+            "indexes     [######------------------]  25.0 %  2 of 8\n"
             "operations  1,234/s  123,456 applied  130,000 entries read\n"
             "            insert 100,000, update 23,456\n"
             "throttle    copy 20.0 MB/s  operations off  copiers 2  lanes 8\n"
@@ -198,8 +202,8 @@ TEST(StatusLines, never_hold_a_password) {
   s.warnings = {s.detail};
   s.error = status::Failure{s.detail, s.detail, "retry"};
   EXPECT_EQ(joined(status_lines(s, kNow)).find("hunter2"), std::string::npos);
-  EXPECT_EQ(joined(progress_lines(s, RateMeter(), kNow, {80, 24})).find("hunter2"), std::string::npos);
-  EXPECT_EQ(summary_line(s, RateMeter()).find("hunter2"), std::string::npos);
+  EXPECT_EQ(joined(progress_lines(s, kNow, {80, 24})).find("hunter2"), std::string::npos);
+  EXPECT_EQ(summary_line(s).find("hunter2"), std::string::npos);
 }
 
 }  // namespace

@@ -8,8 +8,6 @@ using status::State;
 
 namespace {
 
-constexpr std::chrono::seconds kRateWindow{5};
-
 status::ClusterInfo info_of(const mongo::Cluster& cluster) {
   return {cluster.redacted_uri(), cluster.sharded() ? "sharded" : "replica set", cluster.version(), cluster.shard_names()};
 }
@@ -29,12 +27,14 @@ std::optional<status::Failure> failure_of(std::exception_ptr error) {
 
 }  // namespace
 
-double Replicator::rate(std::uint64_t applied) {
-  auto now = clock_.now();
-  samples_.emplace_back(now, applied);
-  while (samples_.size() > 2 && now - samples_.front().first > kRateWindow) samples_.pop_front();
-  auto seconds = std::chrono::duration<double>(now - samples_.front().first).count();
-  return seconds > 0 ? static_cast<double>(applied - samples_.front().second) / seconds : 0;
+// Before its ranges are known a copy that goes on has nothing, and then all that an earlier run did: that is no speed.
+void Replicator::fill_copy(status::Status& status) {
+  if (!copy_) return;
+  auto& copy = status.copy = copy_->progress();
+  if (copy.bytes_done >= copy.bytes_total) copy.eta_s.reset();
+  if (status.state != State::copying || copy.ranges_total == 0) return;
+  copy.documents_per_second = documents_copied_.update(copy.documents_done, clock_.now());
+  copy.bytes_per_second = bytes_copied_.update(copy.bytes_done, clock_.now());
 }
 
 // The lag is the age of the oldest entry that is not applied yet; when all that was read is applied, it is only as old
@@ -55,7 +55,7 @@ void Replicator::fill_positions(status::Status& status) {
   for (const auto& [kind, n] : observed->by_kind) status.ops.by_kind[kind] += n;
   bool applying = status.state == State::catching_up || status.state == State::replicating || status.state == State::paused || status.state == State::finishing;
   if (!applying || observed->applied.empty()) return;
-  status.ops.per_second = rate(status.ops.applied);
+  status.ops.per_second = applied_.update(status.ops.applied, clock_.now());
   auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall().time_since_epoch()).count();
   status.lag_ms = observed->since_contact.count();
   if (observed->oldest_unapplied_ms) status.lag_ms = std::max(*status.lag_ms, now_ms - *observed->oldest_unapplied_ms);
@@ -79,7 +79,7 @@ void Replicator::publish() {
       status.target = info_of(*pair_->target);
       status.warnings = pair_->warnings;
     }
-    if (copy_) status.copy = copy_->progress();
+    fill_copy(status);
     if (balancers_) balancers_held = balancers_->held();
     fill_positions(status);
     status.error = failure_of(error_);

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/gate.h"
+#include "base/rate_meter.h"
 #include "base/throttle.h"
 #include "control/balancer_hold.h"
 #include "control/engine.h"
@@ -65,7 +66,7 @@ class Replicator final : public cli::Engine {
   void fail(std::exception_ptr error);
   void publish();
   void fill_positions(status::Status& status);
-  [[nodiscard]] double rate(std::uint64_t applied);
+  void fill_copy(status::Status& status) REQUIRES(m_);
 
   const options::Options options_;
   status::StatusBoard& board_;
@@ -101,7 +102,7 @@ class Replicator final : public cli::Engine {
   std::unique_ptr<copy::UserCopy> users_;
   Signal users_signal_;
   std::unique_ptr<Worker> users_worker_;  // drive makes and ends it
-  std::deque<std::pair<Clock::Steady, std::uint64_t>> samples_;  // of operations applied; run() only
+  RateMeter applied_{std::chrono::seconds(5)}, documents_copied_{std::chrono::seconds(10)}, bytes_copied_{std::chrono::seconds(10)};  // run() only
 };
 
 }  // namespace mongotwin::control

@@ -88,6 +88,8 @@ Json write(const CopyProgress& c) {
           {"ranges_done", c.ranges_done},
           {"indexes_total", c.indexes_total},
           {"indexes_done", c.indexes_done},
+          {"documents_per_second", c.documents_per_second},
+          {"bytes_per_second", c.bytes_per_second},
           {"eta_s", or_null(c.eta_s)},
           {"collections", collections}};
 }
@@ -102,6 +104,8 @@ CopyProgress read_copy(const Json& j) {
   read(j, "ranges_done", c.ranges_done);
   read(j, "indexes_total", c.indexes_total);
   read(j, "indexes_done", c.indexes_done);
+  read(j, "documents_per_second", c.documents_per_second);
+  read(j, "bytes_per_second", c.bytes_per_second);
   read(j, "eta_s", c.eta_s);
   if (auto at = j.find("collections"); at != j.end())
     for (const auto& one : *at) c.collections.push_back(read_collection(one));

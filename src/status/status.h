@@ -37,7 +37,8 @@ struct CopyProgress {
   std::uint64_t documents_total = 0, documents_done = 0, bytes_total = 0, bytes_done = 0;
   std::uint64_t ranges_total = 0, ranges_done = 0;
   std::uint64_t indexes_total = 0, indexes_done = 0;
-  std::optional<std::uint64_t> eta_s;
+  double documents_per_second = 0, bytes_per_second = 0;  // over the last seconds; 0 when nothing is copied
+  std::optional<std::uint64_t> eta_s;                     // of the documents
   std::vector<CollectionProgress> collections;
 };
 

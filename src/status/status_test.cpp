@@ -21,7 +21,7 @@ Status full() {
   s.lag_ms = 250;
   s.positions["a"] = {{9, 1}, {8, 1}, {7, 2}, {6, 3}};
   s.throttle = {20'000'000, {}, 4, 8};
-  s.copy = {10, 9, 1000, 900, 4, 3, 2, 1, 77, {{"shop.orders", 10, 9, 1000, 900, false}}};
+  s.copy = {10, 9, 1000, 900, 4, 3, 2, 1, 4.5, 450, 77, {{"shop.orders", 10, 9, 1000, 900, false}}};
   s.ops = {100, 90, 12.5, {{"insert", 60}, {"update", 30}}};
   s.warnings = {"slow"};
   s.error = Failure{"what", "hint", "pause"};
@@ -45,6 +45,8 @@ TEST(Status, json_has_the_names_of_the_contract) {
   EXPECT_EQ(j["positions"]["a"]["applied"], nlohmann::json({{"t", 7}, {"i", 2}}));
   EXPECT_EQ(j["throttle"], nlohmann::json({{"copy_bytes_per_second", 20'000'000}, {"operations_per_second", nullptr}, {"copiers", 4}, {"lanes", 8}}));
   EXPECT_EQ(j["copy"]["ranges_total"], 4);
+  EXPECT_EQ(j["copy"]["documents_per_second"], 4.5);
+  EXPECT_EQ(j["copy"]["bytes_per_second"], 450);
   EXPECT_EQ(j["copy"]["collections"][0]["ns"], "shop.orders");
   EXPECT_EQ(j["ops"]["by_kind"]["insert"], 60);
   EXPECT_EQ(j["error"]["remedy"], "pause");

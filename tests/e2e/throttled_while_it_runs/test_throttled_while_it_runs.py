@@ -57,3 +57,19 @@ def test_lanes_change_all_the_time_under_load(set_to_sharded):
         twin.command("throttle", {"lanes": lanes})
         writer.wait_for(200)
     set_to_sharded.finish_and_compare(twin, writer)
+
+
+def test_copy_says_how_fast_it_is(replica_sets):
+    replica_sets.load()
+    twin = replica_sets.twin(throttle={"copy": "500KB"}).start()
+    copying = twin.wait_until(lambda s: s["state"] == "copying" and s["copy"]["bytes_per_second"] > 0, "the copy has a speed")["copy"]
+    assert copying["documents_per_second"] > 0
+    assert copying["documents_done"] <= copying["documents_total"] and copying["bytes_done"] <= copying["bytes_total"]
+    twin.wait_until(lambda s: s["copy"]["eta_s"] is not None, "the time left is known")
+    table = mongotwin("status", "--api", twin.api).stdout
+    assert "documents/s" in table and " left" in table and "throttle    copy 500.0 KB/s" in table, table
+    twin.command("throttle", {"copy_bytes_per_second": None})
+    done = twin.wait_for_state("replicating")["copy"]
+    assert (done["bytes_per_second"], done["documents_per_second"], done["eta_s"]) == (0, 0, None)
+    assert done["documents_done"] == done["documents_total"] and all(one["done"] for one in done["collections"])
+    replica_sets.finish_and_compare(twin)
