@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "apply/lane_applier.h"
 #include "mongo/errors.h"
@@ -14,6 +16,7 @@ namespace {
 using plan::DocWrite;
 using plan::WriteKind;
 
+constexpr std::size_t kReadBytesMax = 8u << 20;  // documents looked at together, or one reply of a server
 constexpr int kUnexpectedRounds = 5;  // a foreign writer on the target may change a document between read and write
 
 [[noreturn]] void diverged(const std::string& ns, const DocWrite& w, const std::string& what) {
@@ -41,18 +44,23 @@ bool has_key(bson::View document, bson::View key) {
   return true;
 }
 
-using Found = std::unordered_map<std::uint64_t, bson::Document>;
+struct Found {
+  std::unordered_map<std::uint64_t, bson::Document> documents;
+  bool complete = true;
+};
 
-Found read_current(TargetWriter& writer, const std::string& ns, const std::vector<DocWrite*>& writes) {
+Found read_current(TargetWriter& writer, const std::string& ns, const std::vector<DocWrite*>& writes, std::size_t bytes_max) {
   bson::Builder filter;
   filter.open_document("_id").open_array("$in");
   std::size_t n = 0;
   for (const auto* w : writes) filter.value(std::to_string(n++), w->id());
   filter.close().close();
   Found found;
-  for (auto& doc : writer.find(ns, filter.finish())) {
+  auto read = writer.find_some(ns, filter.finish(), bytes_max);
+  found.complete = read.complete;
+  for (auto& doc : read.documents) {
     auto hash = plan::hash_id(doc["_id"], 0);
-    if (!found.emplace(hash, doc).second)
+    if (!found.documents.emplace(hash, doc).second)
       throw Error(Remedy::pause, fmt::format("target: {} has two documents with _id {} on different shards", ns, bson::to_json(doc["_id"])), "remove the one that the source has not");
   }
   return found;
@@ -73,7 +81,7 @@ struct Todo {
   std::vector<bson::Document> keep;  // final documents, as long as the views above are in use
 };
 
-UpdateStatement put_statement(bson::Document query, bson::View doc, bool upsert) {
+UpdateStatement put_statement(bson::Document query, const bson::Document& doc, bool upsert) {
   UpdateStatement s;
   s.query = std::move(query);
   s.upsert = upsert;
@@ -81,14 +89,14 @@ UpdateStatement put_statement(bson::Document query, bson::View doc, bool upsert)
     s.pipeline = true;
     s.update = bson::Builder().open_document("0").open_document("$replaceWith").document("$literal", doc).close().close().finish();
   } else {
-    s.update = bson::Document::copy_of(doc);
+    s.update = doc;
   }
   return s;
 }
 
 void plan_one(TargetWriter& writer, const std::string& ns, DocWrite& w, const Found& found, bool strict, Todo& todo) {
-  auto it = found.find(plan::hash_id(w.id(), 0));
-  const bson::Document* current = it == found.end() ? nullptr : &it->second;
+  auto it = found.documents.find(plan::hash_id(w.id(), 0));
+  const bson::Document* current = it == found.documents.end() ? nullptr : &it->second;
   if (w.kind == WriteKind::remove) {
     if (current && (!w.only_as_keyed || has_key(*current, w.key))) todo.removes.push_back(key_query(writer.shard_key(ns), current->view()));
     return;
@@ -146,6 +154,34 @@ bool take_errors(const std::string& ns, const WriteResult& result, const std::ve
   return again;
 }
 
+// Those whose documents were read, or all when the rest is not there.
+std::vector<DocWrite*> take_found(std::vector<DocWrite*>& left, const Found& found) {
+  if (found.complete) return std::exchange(left, {});
+  auto read = std::stable_partition(left.begin(), left.end(), [&](const auto* w) { return found.documents.contains(plan::hash_id(w->id(), 0)); });
+  std::vector<DocWrite*> now(left.begin(), read);
+  left.erase(left.begin(), read);
+  return now;
+}
+
+// True if some must be looked at again.
+bool write_found(TargetWriter& writer, const std::string& ns, const std::vector<DocWrite*>& writes, const Found& found, bool strict, std::vector<DocWrite*>& clashes) {
+  Todo todo;
+  for (auto* w : writes) plan_one(writer, ns, *w, found, strict, todo);
+  bool again = false;
+  if (!todo.removes.empty()) again |= take_errors(ns, writer.remove(ns, todo.removes, false), writes, clashes);
+  if (!todo.updates.empty()) again |= take_errors(ns, writer.update(ns, todo.updates, false), todo.update_of, clashes);
+  if (!todo.inserts.empty()) again |= take_errors(ns, writer.insert(ns, todo.inserts, false), todo.insert_of, clashes);
+  for (auto& move : todo.moves) {
+    try {
+      writer.replace_all(ns, {move.query}, {move.write->doc.view()});
+    } catch (const mongo::CommandError& e) {
+      if (e.code() != mongo::code::kDuplicateKey) throw;
+      clashes.push_back(move.write);
+    }
+  }
+  return again;
+}
+
 }  // namespace
 
 bson::Document key_query(const std::vector<std::string>& shard_key, bson::View source) {
@@ -164,23 +200,15 @@ std::vector<DocWrite*> apply_exact(TargetWriter& writer, const std::string& ns, 
   for (int round = 0; !writes.empty(); ++round) {
     if (round == kUnexpectedRounds)
       throw Error(Remedy::pause, fmt::format("target: {}: the document {} keeps changing while it is written", ns, bson::to_json(writes.front()->id())), "stop whatever else writes to the target");
-    auto found = read_current(writer, ns, writes);
-    Todo todo;
-    for (auto* w : writes) plan_one(writer, ns, *w, found, strict && round == 0, todo);
     bool again = false;
-    if (!todo.removes.empty()) again |= take_errors(ns, writer.remove(ns, todo.removes, false), writes, clashes);
-    if (!todo.updates.empty()) {
-      auto result = writer.update(ns, todo.updates, false);
-      again |= take_errors(ns, result, todo.update_of, clashes);
-    }
-    if (!todo.inserts.empty()) again |= take_errors(ns, writer.insert(ns, todo.inserts, false), todo.insert_of, clashes);
-    for (auto& move : todo.moves) {
-      try {
-        writer.replace_all(ns, {move.query}, {move.write->doc.view()});
-      } catch (const mongo::CommandError& e) {
-        if (e.code() != mongo::code::kDuplicateKey) throw;
-        clashes.push_back(move.write);
+    for (auto left = writes; !left.empty();) {
+      auto found = read_current(writer, ns, left, kReadBytesMax);
+      auto now = take_found(left, found);
+      if (now.empty()) {  // none of those that came has the _id of a write as it stands there
+        found = read_current(writer, ns, left, SIZE_MAX);
+        now = std::exchange(left, {});
       }
+      again |= write_found(writer, ns, now, found, strict && round == 0, clashes);
     }
     if (!again) break;
     std::erase_if(writes, [&](DocWrite* w) { return std::find(clashes.begin(), clashes.end(), w) != clashes.end(); });

@@ -36,6 +36,9 @@ bool keeps_key(const std::vector<std::string>& shard_key, const DocWrite& w) {
   });
 }
 
+// A write is in memory once more in its command and once in the driver's; the exact way reads the document too.
+constexpr std::size_t kCopiesFast = 3, kCopiesExact = 6;
+
 struct Sorted {
   std::vector<bson::View> inserts;
   std::vector<DocWrite*> insert_of;
@@ -85,10 +88,17 @@ void remove_all(TargetWriter& writer, const std::string& ns, const std::vector<b
 Step LaneApplier::step() {
   if (not_before_ && clock_.now() < *not_before_) return Step::idle;
   if (!batch_ && !take_up()) return Step::idle;
-  if (groups_.empty() && next_round_ < batch_->rounds.size()) open_round(batch_->rounds[next_round_++]);
   if (!groups_.empty()) return write(groups_.front());
-  if (next_round_ == batch_->rounds.size()) close_batch();
+  if (next_round_ < batch_->rounds.size()) open_round(batch_->rounds[next_round_++]);
+  else close_batch();
   return Step::progress;
+}
+
+std::size_t LaneApplier::step_bytes() const {
+  if (groups_.empty()) return 0;
+  const auto& group = groups_.front();
+  auto command = std::min(group.bytes, std::max(kCommandBytesMax, group.largest));
+  return command * (group.tolerant ? kCopiesExact : kCopiesFast);
 }
 
 bool LaneApplier::take_up() {
@@ -107,6 +117,8 @@ void LaneApplier::open_round(plan::Round& round) {
     auto it = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.collection == w.collection.get(); });
     if (it == groups_.end()) it = groups_.insert(groups_.end(), {w.collection.get(), {}, batch_->tolerant});
     it->writes.push_back(&w);
+    it->bytes += w.bytes();
+    it->largest = std::max(it->largest, w.bytes());
   }
 }
 

@@ -29,6 +29,8 @@ class LaneApplier {
       : queue_(queue), frontier_(frontier), lot_(lot), writer_(std::move(writer)), clock_(clock), report_(std::move(report)) {}
   // Writes one group at most. A batch that a stop cuts short is not reported as done: a restart goes on from the checkpoint.
   [[nodiscard]] Step step();
+  // What the next step takes of memory for as long as it lasts, beside the batch itself; about.
+  [[nodiscard]] std::size_t step_bytes() const;
 
  private:
   using Writes = std::vector<plan::DocWrite*>;
@@ -37,6 +39,7 @@ class LaneApplier {
     const oplog::Collection* collection;
     Writes writes;
     bool tolerant;
+    std::size_t bytes = 0, largest = 0;
     std::size_t done = 0;  // capped: so many have been written, one after the other
   };
   [[nodiscard]] bool take_up();          // the next batch; false if there is none

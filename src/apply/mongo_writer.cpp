@@ -10,8 +10,7 @@
 namespace mongotwin::apply {
 namespace {
 
-// A command document may be 16 MiB and 16 KiB (BSONObjMaxInternalSize); a single large document always fits.
-constexpr std::size_t kCommandBytesMax = 12u << 20;
+constexpr std::size_t kCommandHeadBytes = 1u << 10;
 constexpr std::size_t kStatementsMax = 50'000;  // below the server's maxWriteBatchSize of 100,000
 
 std::pair<std::string, std::string> split(const std::string& ns) {
@@ -50,6 +49,9 @@ WriteResult MongoWriter::run_in_pieces(const std::string& ns, const char* comman
     bson::Builder b;
     b.string(command, collection).open_array(list);
     char key[24];
+    auto bytes = kCommandHeadBytes;
+    for (auto n = first; n < count && n - first < kStatementsMax && (n == first || bytes + append.size(n) < kCommandBytesMax); ++n) bytes += append.size(n);
+    b.reserve(bytes);
     do {
       auto end = fmt::format_to_n(key, sizeof key, "{}", next - first).out;
       append(b, std::string_view(key, static_cast<std::size_t>(end - key)), next);
@@ -69,7 +71,7 @@ namespace {
 struct AppendDocuments {
   const std::vector<bson::View>& documents;
   void operator()(bson::Builder& b, std::string_view key, std::size_t i) const { b.document(key, documents[i]); }
-  [[nodiscard]] std::size_t size(std::size_t i) const { return documents[i].size(); }
+  [[nodiscard]] std::size_t size(std::size_t i) const { return documents[i].size() + 16; }
 };
 
 struct AppendUpdates {
@@ -107,9 +109,20 @@ WriteResult MongoWriter::remove(const std::string& ns, const std::vector<bson::D
   return run_in_pieces(ns, "delete", "deletes", queries.size(), ordered, AppendRemoves{queries});
 }
 
-std::vector<bson::Document> MongoWriter::find(const std::string& ns, bson::View filter) {
+FindResult MongoWriter::find_some(const std::string& ns, bson::View filter, std::size_t bytes_max) {
   auto [database, collection] = split(ns);
-  return mongo::fetch_all(client_, database, bson::Builder().string("find", collection).document("filter", filter).finish());
+  mongo::Cursor cursor(client_, database, bson::Builder().string("find", collection).document("filter", filter).finish());
+  FindResult out;
+  std::size_t bytes = 0;
+  while (auto batch = cursor.next()) {
+    auto owner = std::make_shared<bson::Document>(batch->reply);
+    for (const auto& e : batch->array) out.documents.emplace_back(owner, *e.document());
+    bytes += batch->reply.size();
+    if (bytes < bytes_max || cursor.at_end()) continue;
+    out.complete = false;
+    break;
+  }
+  return out;
 }
 
 void MongoWriter::replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) {

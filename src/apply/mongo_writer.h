@@ -14,7 +14,7 @@ class MongoWriter final : public TargetWriter {
   WriteResult insert(const std::string& ns, const std::vector<bson::View>& documents, bool ordered) override;
   WriteResult update(const std::string& ns, const std::vector<UpdateStatement>& updates, bool ordered) override;
   WriteResult remove(const std::string& ns, const std::vector<bson::Document>& queries, bool ordered) override;
-  std::vector<bson::Document> find(const std::string& ns, bson::View filter) override;
+  FindResult find_some(const std::string& ns, bson::View filter, std::size_t bytes_max) override;
   void replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) override;
   std::vector<std::string> shard_key(const std::string& ns) override { return layout_.shard_key(ns); }
 

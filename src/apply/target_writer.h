@@ -4,12 +4,16 @@
 // whether waiting helps); refusals of single statements come back in the result. Owned by one thread (a lane).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "bson/document.h"
 
 namespace mongotwin::apply {
+
+// A command document may be 16 MiB and 16 KiB (BSONObjMaxInternalSize); a single large document always fits.
+constexpr std::size_t kCommandBytesMax = 12u << 20;
 
 struct UpdateStatement {
   bson::Document query;
@@ -30,13 +34,20 @@ struct WriteResult {
   std::vector<WriteError> errors;
 };
 
+struct FindResult {
+  std::vector<bson::Document> documents;
+  bool complete = true;     // false: there are more
+};
+
 class TargetWriter {
  public:
   virtual ~TargetWriter() = default;
   virtual WriteResult insert(const std::string& ns, const std::vector<bson::View>& documents, bool ordered) = 0;
   virtual WriteResult update(const std::string& ns, const std::vector<UpdateStatement>& updates, bool ordered) = 0;
   virtual WriteResult remove(const std::string& ns, const std::vector<bson::Document>& queries, bool ordered) = 0;
-  virtual std::vector<bson::Document> find(const std::string& ns, bson::View filter) = 0;
+  // Ends when `bytes_max` is reached: of large documents only some come at once.
+  virtual FindResult find_some(const std::string& ns, bson::View filter, std::size_t bytes_max) = 0;
+  std::vector<bson::Document> find(const std::string& ns, bson::View filter) { return find_some(ns, filter, SIZE_MAX).documents; }
   // Removes and inserts as one transaction, every document exactly as it is (also Timestamp(0,0), see
   // oplog::insert_needs_literal); a refused statement throws CommandError with its code.
   virtual void replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) = 0;

@@ -18,15 +18,22 @@ constexpr std::size_t kLaneBatchesMax = 4;
 std::unique_ptr<journal::DiskJournal> make_journal(const mongo::Cluster& source, const PipelineLimits& limits, Signal& on_append, std::deque<Signal>& readers) {
   std::vector<Signal*> on_room;
   for (auto& signal : readers) on_room.push_back(&signal);
-  return std::make_unique<journal::DiskJournal>(limits.journal_path, source.id(), source.shard_names(), journal::DiskLimits{limits.memory_bytes / 8, limits.journal_bytes}, on_append, std::move(on_room));
+  return std::make_unique<journal::DiskJournal>(limits.journal_path, source.id(), source.shard_names(), journal::DiskLimits{limits.memory_bytes / 16, limits.journal_bytes}, on_append, std::move(on_room));
+}
+
+plan::PlannerLimits planner_limits(std::uint64_t memory_bytes) {
+  plan::PlannerLimits limits;
+  limits.epoch_bytes_max = std::min(limits.epoch_bytes_max, memory_bytes / 32);
+  limits.bytes_in_flight_max = memory_bytes / 16;
+  return limits;
 }
 
 }  // namespace
 
 Pipeline::Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, apply::Holds& holds,
                    checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, Throttle& throttle, PipelineLimits limits, ErrorFunction on_error)
-    : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), throttle_(throttle), limits_(limits), on_error_(std::move(on_error)),
-      reader_signals_(source.shards().size()),
+    : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), throttle_(throttle), limits_(limits), write_room_(limits.memory_bytes / 8),
+      on_error_(std::move(on_error)), reader_signals_(source.shards().size()),
       journal_(make_journal(source, limits_, merge_signal_, reader_signals_)), catalog_(std::move(filter), source.sharded()),
       checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }), merger_(*journal_, source.shards().size()),
       ddl_queue_(1, SIZE_MAX, &ddl_signal_, nullptr) {}
@@ -67,7 +74,7 @@ void Pipeline::start_applying(Start start) {
     frontier_.unpark_all();
     return true;
   };
-  planner_ = std::make_unique<plan::Planner>(plan::PlannerLimits(), merger_, *assembler_, catalog_, frontier_, queues, std::move(work));
+  planner_ = std::make_unique<plan::Planner>(planner_limits(limits_.memory_bytes), merger_, *assembler_, catalog_, frontier_, queues, std::move(work));
   checkpointer_.start_at(start.positions);
   planner_->start_at(std::move(start.positions), std::move(start.exact_after), resume_);
   workers_.emplace_back("ddl", ddl_signal_, kIdle, [this](std::stop_token stop) { return ddl_step(stop); }, on_error_);
@@ -85,7 +92,10 @@ plan::LaneQueue& Pipeline::make_lane() {
   auto& signal = lane_signals_.emplace_back();
   auto& queue = lane_queues_.emplace_back(kLaneBatchesMax, limits_.memory_bytes / 32, &signal, &merge_signal_);
   auto& lane = lanes_.emplace_back(queue, frontier_, lot_, std::make_unique<apply::MongoWriter>(target_.router(), layout_), clock_, waits_.reporter(name));
-  lane_workers_.emplace_back(name, signal, kIdle, [&lane](std::stop_token) { return lane.step(); }, on_error_);
+  lane_workers_.emplace_back(name, signal, kIdle, [this, &lane](std::stop_token stop) {
+    auto pass = write_room_.enter(stop, lane.step_bytes());
+    return pass ? lane.step() : Step::done;
+  }, on_error_);
   return queue;
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "apply/ddl_applier.h"
+#include "base/gate.h"
 #include "base/throttle.h"
 #include "apply/lane_applier.h"
 #include "checkpoint/checkpoint.h"
@@ -102,6 +103,7 @@ class Pipeline {
   Throttle& throttle_;                 // of operations
   std::uint64_t ops_charged_ = 0;      // merge only
   std::atomic<int> lanes_wanted_{0};
+  Gate write_room_;                    // in bytes: what lanes may take beside their batches
   const PipelineLimits limits_;
   ErrorFunction on_error_;
   SystemClock clock_;

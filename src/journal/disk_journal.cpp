@@ -23,6 +23,7 @@ namespace {
 // big-endian ts an entry. Values of entries: 8 bytes of checksum over key and BSON, then the BSON.
 constexpr const char* kClusterKey = "c";
 constexpr std::size_t kChecksumBytes = 8;
+constexpr std::size_t kKeyBytes = 64;  // about, with what RocksDB adds
 constexpr std::uint64_t kChunkBytes = 256u << 10;
 
 void append_big_endian(std::string& out, std::uint32_t v) {
@@ -172,8 +173,9 @@ bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp
     TWIN_INVARIANT(read_up_to >= lot.read_up_to);
     if (batch.empty() && read_up_to == lot.read_up_to) return true;
   }
-  rocksdb::WriteBatch writes;
   std::uint64_t bytes = 0;
+  for (const auto& record : batch) bytes += record.entry.size();
+  rocksdb::WriteBatch writes(bytes + (batch.size() + 1) * kKeyBytes);
   std::string key, sum(kChecksumBytes, '\0');
   for (const auto& record : batch) {
     key = key_of(lot.name, record.ts);
@@ -183,7 +185,6 @@ bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp
     rocksdb::Slice whole(key);
     rocksdb::Slice parts[] = {sum, {bson.data(), bson.size()}};
     if (auto status = writes.Put(rocksdb::SliceParts(&whole, 1), rocksdb::SliceParts(parts, 2)); !status.ok()) fail(directory_, status);
-    bytes += bson.size();
   }
   writes.Put("l" + lot.name, ts_value(read_up_to));
   if (auto status = db_->Write({}, &writes); !status.ok()) fail(directory_, status);
@@ -205,14 +206,13 @@ bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp
   return true;
 }
 
-std::vector<Record> DiskJournal::take(ShardIndex shard, std::size_t max) {
+std::vector<Record> DiskJournal::take(ShardIndex shard, TakeLimits limits) {
   auto& lot = lots_.at(shard);
-  std::vector<Record> out;
   Timestamp after, up_to;
   bool first = false;
   {
     Lock lock(lot.m);
-    out = lot.window.take(max);
+    auto out = lot.window.take(limits);
     if (!out.empty()) {
       lot.taken = out.back().ts;
       return out;
@@ -222,16 +222,17 @@ std::vector<Record> DiskJournal::take(ShardIndex shard, std::size_t max) {
     after = first ? lot.from : lot.taken;
     up_to = lot.appended;
   }
-  out = read(lot, after, first, up_to, max);
+  auto [out, all] = read(lot, after, first, up_to, limits);
   Lock lock(lot.m);
   if (!out.empty()) lot.taken = out.back().ts;
   // Nothing is left behind on the disk: from here on the window has it all.
-  if (out.size() < max && lot.appended == up_to) lot.spilled = false;
-  return out;
+  if (all && lot.appended == up_to) lot.spilled = false;
+  return std::move(out);
 }
 
-std::vector<Record> DiskJournal::read(const Lot& lot, Timestamp after, bool inclusive, Timestamp up_to, std::size_t max) {
-  std::vector<Record> out;
+DiskJournal::Read DiskJournal::read(const Lot& lot, Timestamp after, bool inclusive, Timestamp up_to, TakeLimits limits) {
+  Read out;
+  std::size_t bytes = 0;
   auto end = end_of(lot.name);
   rocksdb::Slice bound(end);
   rocksdb::ReadOptions options;
@@ -240,18 +241,21 @@ std::vector<Record> DiskJournal::read(const Lot& lot, Timestamp after, bool incl
   options.fill_cache = false;
   std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
   auto prefix = prefix_of(lot.name).size();
-  for (it->Seek(key_of(lot.name, after)); it->Valid() && out.size() < max; it->Next()) {
+  for (it->Seek(key_of(lot.name, after)); it->Valid(); it->Next()) {
     auto ts = ts_at(it->key().data() + prefix);
     if (ts == after && !inclusive) continue;
     if (ts > up_to) break;
+    bytes += it->value().size();
+    if (out.records.size() == limits.records || (!out.records.empty() && bytes > limits.bytes)) return out;
     std::string_view key(it->key().data(), it->key().size()), value(it->value().data(), it->value().size());
     std::uint64_t sum = 0;
     if (value.size() > kChecksumBytes) std::memcpy(&sum, value.data(), kChecksumBytes);
     auto bson = value.substr(std::min(value.size(), kChecksumBytes));
     if (value.size() <= kChecksumBytes || sum != checksum(key, bson)) fail(directory_, rocksdb::Status::Corruption(fmt::format("the entry at {} of shard {}", oplog::to_string(ts), lot.name)));
-    out.push_back({ts, bson::Document::adopt({bson.begin(), bson.end()})});
+    out.records.push_back({ts, bson::Document::adopt({bson.begin(), bson.end()})});
   }
   if (!it->status().ok()) fail(directory_, it->status());
+  out.all = true;
   return out;
 }
 

@@ -41,7 +41,7 @@ class DiskJournal final : public Journal {
   // on: after what is here already, or nothing if the history from `from` on is not (then it is emptied).
   std::optional<Timestamp> open_shard(ShardIndex shard, Timestamp from);
   [[nodiscard]] bool append(ShardIndex shard, std::vector<Record>& batch, Timestamp read_up_to) override;
-  [[nodiscard]] std::vector<Record> take(ShardIndex shard, std::size_t max) override;
+  [[nodiscard]] std::vector<Record> take(ShardIndex shard, TakeLimits limits) override;
   [[nodiscard]] Timestamp read_up_to(ShardIndex shard) const override;
 
   // Entries before `before` will not be asked for again.
@@ -84,7 +84,11 @@ class DiskJournal final : public Journal {
   };
   void put(const std::string& key, Timestamp ts);
   void forget(const std::string& shard);
-  [[nodiscard]] std::vector<Record> read(const Lot& lot, Timestamp after, bool inclusive, Timestamp up_to, std::size_t max);
+  struct Read {
+    std::vector<Record> records;
+    bool all = false;  // up to the end
+  };
+  [[nodiscard]] Read read(const Lot& lot, Timestamp after, bool inclusive, Timestamp up_to, TakeLimits limits);
 
   const std::string directory_;
   const DiskLimits limits_;

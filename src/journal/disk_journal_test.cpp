@@ -36,7 +36,7 @@ class DiskJournalTest : public ::testing::Test {
   static std::vector<std::uint32_t> take_all(DiskJournal& journal, ShardIndex shard, std::size_t at_once = 7) {
     std::vector<std::uint32_t> out;
     for (;;) {
-      auto records = journal.take(shard, at_once);
+      auto records = journal.take(shard, {at_once});
       if (records.empty()) return out;
       for (const auto& r : records) {
         EXPECT_EQ(r.entry["n"].integer(), r.ts.t);
@@ -78,10 +78,26 @@ TEST_F(DiskJournalTest, WhatTheWindowCannotHoldComesFromTheDisk) {
     auto count = static_cast<std::uint32_t>(random() % 40);
     ASSERT_TRUE(append(*journal, 0, next, next + count, random() % 1000));
     next += count + 1;
-    for (const auto& r : journal->take(0, random() % 60)) taken.push_back(r.ts.t);
+    for (const auto& r : journal->take(0, {random() % 60, random() % 30'000})) taken.push_back(r.ts.t);
   }
   for (auto n : take_all(*journal, 0)) taken.push_back(n);
   EXPECT_EQ(taken, numbers(1, next - 1));
+}
+
+TEST_F(DiskJournalTest, GivesNoMoreBytesAtOnceThanAskedForButOneEntry) {
+  for (std::uint64_t window : {1u << 20, 1u}) {  // from memory, and from the disk
+    std::filesystem::remove_all(directory);
+    auto journal = make({.window_bytes = window});
+    (void)journal->open_shard(0, {1, 0});
+    ASSERT_TRUE(append(*journal, 0, 1, 9, 1000));
+    std::vector<std::size_t> sizes;
+    for (auto records = journal->take(0, {100, 2500}); !records.empty(); records = journal->take(0, {100, 2500})) sizes.push_back(records.size());
+    EXPECT_EQ(std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}), 9u);
+    EXPECT_EQ(*std::max_element(sizes.begin(), sizes.end()), 2u);
+    ASSERT_TRUE(append(*journal, 0, 10, 12, 5000));
+    for (int n = 0; n < 3; ++n) EXPECT_EQ(journal->take(0, {100, 2500}).size(), 1u);
+    EXPECT_TRUE(journal->take(0, {100, 2500}).empty());
+  }
 }
 
 TEST_F(DiskJournalTest, TheNextRunGoesOnWhereTheCheckpointIs) {

@@ -18,13 +18,18 @@ struct Record {
   bson::Document entry;
 };
 
+struct TakeLimits {
+  std::size_t records = 256;
+  std::size_t bytes = 4u << 20;
+};
+
 class Journal {
  public:
   virtual ~Journal() = default;
   // Takes the whole batch (ascending ts, all after what is there) and moves the watermark, or returns false when full.
   [[nodiscard]] virtual bool append(ShardIndex shard, std::vector<Record>& batch, Timestamp read_up_to) = 0;
-  // The next records, at most `max`; empty when there are none.
-  [[nodiscard]] virtual std::vector<Record> take(ShardIndex shard, std::size_t max) = 0;
+  // The next records, at most so many and so many bytes, but one at least; empty when there are none.
+  [[nodiscard]] virtual std::vector<Record> take(ShardIndex shard, TakeLimits limits) = 0;
   [[nodiscard]] virtual Timestamp read_up_to(ShardIndex shard) const = 0;
 };
 

@@ -22,12 +22,12 @@ bool MemoryJournal::append(ShardIndex shard, std::vector<Record>& batch, Timesta
   return true;
 }
 
-std::vector<Record> MemoryJournal::take(ShardIndex shard, std::size_t max) {
+std::vector<Record> MemoryJournal::take(ShardIndex shard, TakeLimits limits) {
   auto& lot = lots_.at(shard);
   std::vector<Record> out;
   {
     Lock lock(lot.m);
-    out = lot.window.take(max);
+    out = lot.window.take(limits);
   }
   if (!out.empty()) on_room_.at(shard)->notify();
   return out;

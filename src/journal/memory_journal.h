@@ -16,7 +16,7 @@ class MemoryJournal final : public Journal {
   // `on_append` wakes the merger; `on_room[shard]` that shard's reader. Both must outlive the journal.
   MemoryJournal(std::size_t shards, std::size_t bytes_max_per_shard, Signal& on_append, std::vector<Signal*> on_room);
   [[nodiscard]] bool append(ShardIndex shard, std::vector<Record>& batch, Timestamp read_up_to) override;
-  [[nodiscard]] std::vector<Record> take(ShardIndex shard, std::size_t max) override;
+  [[nodiscard]] std::vector<Record> take(ShardIndex shard, TakeLimits limits) override;
   [[nodiscard]] Timestamp read_up_to(ShardIndex shard) const override;
 
  private:

@@ -17,9 +17,11 @@ class Window {
       records_.push_back(std::move(record));
     }
   }
-  [[nodiscard]] std::vector<Record> take(std::size_t max) {
+  [[nodiscard]] std::vector<Record> take(TakeLimits limits) {
     std::vector<Record> out;
-    while (!records_.empty() && out.size() < max) {
+    for (std::size_t bytes = 0; !records_.empty() && out.size() < limits.records;) {
+      bytes += records_.front().entry.size();
+      if (!out.empty() && bytes > limits.bytes) break;
       bytes_ -= records_.front().entry.size();
       out.push_back(std::move(records_.front()));
       records_.pop_front();

@@ -29,6 +29,8 @@ class Cursor {
   // `wait`: for tailable cursors with awaitData, how long the server may wait.
   [[nodiscard]] std::optional<Batch> next(std::optional<std::chrono::milliseconds> wait = {}, std::int64_t batch_size = 0);
 
+  [[nodiscard]] bool at_end() const { return id_ == 0; }  // what was given was the last
+
  private:
   Batch take(bson::Document reply, const char* field);
   Client& client_;

@@ -13,9 +13,9 @@ void Frontier::start_at(std::vector<oplog::Timestamp> applied) {
   applied_ = std::move(applied);
 }
 
-std::uint64_t Frontier::open(std::size_t parts, std::optional<Cut> cut) {
+std::uint64_t Frontier::open(std::size_t parts, std::optional<Cut> cut, std::size_t bytes) {
   Lock lock(m_);
-  epochs_.push_back({parts, 0, std::move(cut)});
+  epochs_.push_back({parts, 0, bytes, std::move(cut)});
   auto id = next_++;
   advance();
   return id;
@@ -74,6 +74,14 @@ std::size_t Frontier::active() const {
   std::size_t n = 0;
   for (const auto& e : epochs_) n += e.parts > e.parked;
   return n;
+}
+
+std::size_t Frontier::active_bytes() const {
+  Lock lock(m_);
+  std::size_t bytes = 0;
+  for (const auto& e : epochs_)
+    if (e.parts > e.parked) bytes += e.bytes;
+  return bytes;
 }
 
 std::size_t Frontier::in_flight() const {

@@ -35,7 +35,7 @@ class Frontier {
   // Before the first epoch: what was applied by an earlier run.
   void start_at(std::vector<oplog::Timestamp> applied);
   // `parts` may be 0. Without a cut (the middle of a transaction with DDL) the frontier does not stop there.
-  std::uint64_t open(std::size_t parts, std::optional<Cut> cut);
+  std::uint64_t open(std::size_t parts, std::optional<Cut> cut, std::size_t bytes = 0);
   void part_done(std::uint64_t epoch);
   // The part is done but for documents that were set aside: the epoch stays open until unpark_all().
   void part_parked(std::uint64_t epoch);
@@ -46,6 +46,7 @@ class Frontier {
   [[nodiscard]] bool between_cuts() const;
   // Epochs that lanes still work on; those that only wait for parked documents don't count.
   [[nodiscard]] std::size_t active() const;
+  [[nodiscard]] std::size_t active_bytes() const;
   // The newest reached cut; its catalog is the newest one not yet taken by take_cut().
   [[nodiscard]] std::optional<Cut> take_cut();
   [[nodiscard]] std::vector<oplog::Timestamp> applied() const;
@@ -56,6 +57,7 @@ class Frontier {
   struct Epoch {
     std::size_t parts;
     std::size_t parked = 0;
+    std::size_t bytes = 0;
     std::optional<Cut> cut;
   };
   void advance() REQUIRES(m_);

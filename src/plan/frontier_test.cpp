@@ -31,7 +31,8 @@ TEST_F(FrontierTest, WhatAnEarlierRunAppliedIsApplied) {
 }
 
 TEST_F(FrontierTest, MovesOnlyOverEpochsThatAreWholeAndInOrder) {
-  auto first = frontier.open(2, cut(1)), second = frontier.open(1, cut(2));
+  auto first = frontier.open(2, cut(1), 100), second = frontier.open(1, cut(2), 20);
+  EXPECT_EQ(frontier.active_bytes(), 120u);
   frontier.part_done(second);
   frontier.part_done(first);
   EXPECT_EQ(applied(), 0u) << "a part of the first epoch is under way";

@@ -14,7 +14,7 @@ void Merger::refill(ShardIndex shard) {
   lot.over = lot.ended;
   // The watermark first: if nothing comes after it was read, all up to it has been taken.
   auto watermark = journal_.read_up_to(shard);
-  for (auto& record : journal_.take(shard, kTakeRecords)) lot.entries.push_back({shard, oplog::parse_entry(std::move(record.entry))});
+  for (auto& record : journal_.take(shard, {})) lot.entries.push_back({shard, oplog::parse_entry(std::move(record.entry))});
   lot.watermark = watermark;
   if (lot.entries.empty() && watermark > lot.position) lot.position = watermark;
 }

@@ -44,7 +44,6 @@ class Merger {
   [[nodiscard]] std::vector<Wait> waits() const;
 
  private:
-  static constexpr std::size_t kTakeRecords = 256;
   struct Lot {
     std::deque<Merged> entries;
     oplog::Timestamp watermark, position;

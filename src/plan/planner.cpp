@@ -132,6 +132,12 @@ Planner::Go Planner::become_exact() {
 Planner::Go Planner::work_off_backlog() {
   while (!backlog_.empty()) {
     if (backlog_.front().kind != OpKind::ddl) {
+      // A large transaction goes in several epochs, the last of which has the cut.
+      if (epoch_full(backlog_.front().o.size())) {
+        if (!room_in_flight()) return Go::idle;
+        close_epoch(false);
+        return Go::again;
+      }
       add(backlog_.front());
       backlog_.pop_front();
       continue;
@@ -174,8 +180,8 @@ Planner::Go Planner::plan_next() {
     return Go::again;
   }
   bool barrier = assembler_.is_barrier(next->shard, next->entry);
-  if (open_ops_ > 0 && (barrier || epoch_full())) {
-    if (frontier_.active() >= limits_.epochs_in_flight_max) return Go::idle;
+  if (open_ops_ > 0 && (barrier || epoch_full(next->entry.doc.size()))) {
+    if (!room_in_flight()) return Go::idle;
     close_epoch(true);
     return Go::again;
   }
@@ -223,7 +229,7 @@ Cut Planner::make_cut() {
 void Planner::close_epoch(bool with_cut) {
   std::size_t parts = 0;
   for (const auto& builder : builders_) parts += !builder.empty();
-  auto epoch = frontier_.open(parts, with_cut ? std::optional(make_cut()) : std::nullopt);
+  auto epoch = frontier_.open(parts, with_cut ? std::optional(make_cut()) : std::nullopt, open_bytes_);
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane)
     if (!builders_[lane].empty()) waiting_[lane] = builders_[lane].take(epoch, !exact_);
   open_ops_ = open_bytes_ = 0;
@@ -233,6 +239,11 @@ void Planner::close_ddl(std::vector<std::shared_ptr<const oplog::Ddl>> ddls, boo
   auto epoch = frontier_.open(1, with_cut ? std::optional(make_cut()) : std::nullopt);
   barrier_ = true;
   work_.start_ddl(std::move(ddls), epoch);
+}
+
+bool Planner::room_in_flight() const {
+  auto active = frontier_.active();
+  return active == 0 || (active < limits_.epochs_in_flight_max && frontier_.active_bytes() + open_bytes_ <= limits_.bytes_in_flight_max);
 }
 
 bool Planner::hand_over() {
@@ -247,13 +258,12 @@ bool Planner::hand_over() {
 }
 
 Step Planner::settle() {
-  bool room = frontier_.active() < limits_.epochs_in_flight_max;
   if (open_ops_ > 0) {
-    if (!room) return Step::idle;
+    if (!room_in_flight()) return Step::idle;
     close_epoch(true);
     return Step::progress;
   }
-  if (positions() != last_cut_ && room) close_epoch(true);  // only time has passed, or entries that change nothing
+  if (positions() != last_cut_ && room_in_flight()) close_epoch(true);  // only time has passed, or entries that change nothing
   Lock lock(m_);
   if (held_ && open_ops_ == 0 && lanes_quiet() && last_cut_ == positions()) drained_ = true;
   if (stop_after_ && reached(*stop_after_) && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;

@@ -24,6 +24,7 @@ struct PlannerLimits {
   std::size_t epoch_ops_max = 8'000;
   std::size_t epoch_bytes_max = 12u << 20;
   std::size_t epochs_in_flight_max = 4;
+  std::size_t bytes_in_flight_max = 64u << 20;  // one epoch may be larger
   std::size_t entries_per_step = 512;
 };
 
@@ -80,7 +81,9 @@ class Planner {
   [[nodiscard]] bool reached(const std::vector<oplog::Timestamp>& goal) const;
   [[nodiscard]] bool rebuilt() const;     // everything up to the start is read again: all open transactions are known
   [[nodiscard]] std::vector<oplog::Timestamp> positions() const;
-  [[nodiscard]] bool epoch_full() const { return open_ops_ >= limits_.epoch_ops_max || open_bytes_ >= limits_.epoch_bytes_max; }
+  // With what comes next, which may be larger than a whole epoch.
+  [[nodiscard]] bool epoch_full(std::size_t next_bytes) const { return open_ops_ >= limits_.epoch_ops_max || (open_ops_ > 0 && open_bytes_ + next_bytes > limits_.epoch_bytes_max); }
+  [[nodiscard]] bool room_in_flight() const;
   [[nodiscard]] Step settle();            // no input: close what is open, or record that positions moved
   [[nodiscard]] bool lanes_quiet() const;
 

@@ -183,8 +183,8 @@ WriteResult Target::remove(const std::string& ns, const std::vector<bson::Docume
   return out;
 }
 
-std::vector<bson::Document> Target::find(const std::string& ns, bson::View filter) const {
-  std::vector<bson::Document> out;
+apply::FindResult Target::find(const std::string& ns, bson::View filter, bool all) const {
+  apply::FindResult out;
   auto known = collections_.find(ns);
   if (known == collections_.end()) return out;
   std::vector<std::string> keys;
@@ -194,7 +194,12 @@ std::vector<bson::Document> Target::find(const std::string& ns, bson::View filte
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   for (const auto& key : keys)
-    if (auto it = known->second.docs.find(key); it != known->second.docs.end()) out.push_back(encode(it->second.doc));
+    if (auto it = known->second.docs.find(key); it != known->second.docs.end()) out.documents.push_back(encode(it->second.doc));
+  // As if they were too large to come together.
+  if (!all && out.documents.size() > 1 && random_.one_in(4)) {
+    out.documents.resize(1 + static_cast<std::size_t>(random_.below(static_cast<int>(out.documents.size()) - 1)));
+    out.complete = false;
+  }
   return out;
 }
 
@@ -329,8 +334,8 @@ WriteResult FakeWriter::remove(const std::string& ns, const std::vector<bson::Do
   return target_.command(what, queries.size(), false, [&](std::size_t n) { return target_.remove(ns, queries, n); });
 }
 
-std::vector<bson::Document> FakeWriter::find(const std::string& ns, bson::View filter) {
-  return target_.command(target_.traced() ? "find " + ns + " " + bson::to_json(filter) : std::string(), 1, true, [&](std::size_t) { return target_.find(ns, filter); });
+apply::FindResult FakeWriter::find_some(const std::string& ns, bson::View filter, std::size_t bytes_max) {
+  return target_.command(target_.traced() ? "find " + ns + " " + bson::to_json(filter) : std::string(), 1, true, [&](std::size_t) { return target_.find(ns, filter, bytes_max == SIZE_MAX); });
 }
 
 void FakeWriter::replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) {

@@ -32,7 +32,7 @@ class Target {
   apply::WriteResult insert(const std::string& ns, const std::vector<Value>& docs, bool ordered, std::size_t count);
   apply::WriteResult update(const std::string& ns, const std::vector<apply::UpdateStatement>& updates, bool ordered, std::size_t count);
   apply::WriteResult remove(const std::string& ns, const std::vector<bson::Document>& queries, std::size_t count);
-  [[nodiscard]] std::vector<bson::Document> find(const std::string& ns, bson::View filter) const;
+  [[nodiscard]] apply::FindResult find(const std::string& ns, bson::View filter, bool all) const;
   void replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts);
   [[nodiscard]] std::vector<std::string> shard_key(const std::string& ns) const;
 
@@ -89,7 +89,7 @@ class FakeWriter final : public apply::TargetWriter {
   apply::WriteResult insert(const std::string& ns, const std::vector<bson::View>& documents, bool ordered) override;
   apply::WriteResult update(const std::string& ns, const std::vector<apply::UpdateStatement>& updates, bool ordered) override;
   apply::WriteResult remove(const std::string& ns, const std::vector<bson::Document>& queries, bool ordered) override;
-  std::vector<bson::Document> find(const std::string& ns, bson::View filter) override;
+  apply::FindResult find_some(const std::string& ns, bson::View filter, std::size_t bytes_max) override;
   void replace_all(const std::string& ns, const std::vector<bson::Document>& remove_queries, const std::vector<bson::View>& inserts) override;
   std::vector<std::string> shard_key(const std::string& ns) override { return target_.shard_key(ns); }
 
