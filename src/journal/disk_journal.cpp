@@ -19,9 +19,11 @@
 namespace mongotwin::journal {
 namespace {
 
-// Keys: "c" the cluster; "f<shard>" and "l<shard>" the span of a shard, each with one writer; "e<shard>\0" and the
-// big-endian ts an entry. Values of entries: 8 bytes of checksum over key and BSON, then the BSON.
-constexpr const char* kClusterKey = "c";
+// Keys: "cluster"; "f<shard>" and "l<shard>" the span of a shard, each with one writer. Entries are in a column family
+// "e<shard>" under their big-endian ts: its files follow each other, so that compaction moves them and never rewrites
+// them, for which it would hold the entries of many files in memory. Values of entries: 8 bytes of checksum over key and
+// BSON, then the BSON.
+constexpr const char* kClusterKey = "cluster";
 constexpr std::size_t kChecksumBytes = 8;
 constexpr std::size_t kKeyBytes = 64;  // about, with what RocksDB adds
 constexpr std::uint64_t kChunkBytes = 256u << 10;
@@ -43,20 +45,9 @@ void append_ts(std::string& out, Timestamp ts) {
 
 Timestamp ts_at(const char* p) { return {big_endian(p), big_endian(p + 4)}; }
 
-std::string prefix_of(const std::string& shard) { return "e" + shard + '\0'; }
-
-std::string key_of(const std::string& shard, Timestamp ts) {
-  auto key = prefix_of(shard);
-  append_ts(key, ts);
-  return key;
-}
-
-// Behind all keys of the shard.
-std::string end_of(const std::string& shard) { return "e" + shard + '\1'; }
-
 std::uint64_t checksum(std::string_view key, std::string_view bson) { return XXH64(bson.data(), bson.size(), XXH64(key.data(), key.size(), 0)); }
 
-std::string ts_value(Timestamp ts) {
+std::string bytes_of(Timestamp ts) {
   std::string out;
   append_ts(out, ts);
   return out;
@@ -81,7 +72,9 @@ rocksdb::Options options_of(const DiskLimits& limits) {
   rocksdb::Options o;
   o.create_if_missing = true;
   o.write_buffer_size = std::clamp<std::uint64_t>(limits.window_bytes / 4, 1u << 20, 32u << 20);
-  o.max_write_buffer_number = 3;
+  o.max_write_buffer_number = 2;
+  o.db_write_buffer_size = 2 * o.write_buffer_size;
+  o.atomic_flush = true;  // the families stand at the same moment, also after a power cut
   o.max_total_wal_size = 4 * o.write_buffer_size;
   o.target_file_size_base = o.write_buffer_size;
   o.compression = rocksdb::kLZ4Compression;
@@ -92,9 +85,30 @@ rocksdb::Options options_of(const DiskLimits& limits) {
   // Read once from front to back: a large cache would only take memory.
   rocksdb::BlockBasedTableOptions table;
   table.block_size = 64u << 10;
+  // A reader that seeks opens every file of the first level: with few of them, and none of their blocks before its turn.
+  table.index_type = rocksdb::BlockBasedTableOptions::kBinarySearchWithFirstKey;
+  o.level0_file_num_compaction_trigger = 1;
   table.block_cache = rocksdb::NewLRUCache(4u << 20);
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return o;
+}
+
+struct Opened {
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+};
+
+Opened open_all(const std::string& directory, const DiskLimits& limits) {
+  auto options = options_of(limits);
+  std::vector<std::string> names;
+  if (!rocksdb::DB::ListColumnFamilies(options, directory, &names).ok()) names = {rocksdb::kDefaultColumnFamilyName};  // none yet
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const auto& name : names) families.emplace_back(name, options);
+  Opened out;
+  rocksdb::DB* db = nullptr;
+  if (auto status = rocksdb::DB::Open(options, directory, families, &out.families, &db); !status.ok()) fail(directory, status);
+  out.db.reset(db);
+  return out;
 }
 
 }  // namespace
@@ -103,34 +117,52 @@ DiskJournal::DiskJournal(const std::string& directory, const std::string& cluste
     : directory_(directory), limits_(limits), on_append_(on_append), on_room_(std::move(on_room)) {
   std::error_code no_parent;  // RocksDB says what is wrong
   std::filesystem::create_directories(directory, no_parent);
-  rocksdb::DB* db = nullptr;
-  if (auto status = rocksdb::DB::Open(options_of(limits), directory, &db); !status.ok()) fail(directory, status);
-  db_.reset(db);
+  auto opened = open_all(directory, limits);
+  db_ = std::move(opened.db);
+  for (auto& name : shards) lots_.emplace_back().name = std::move(name);
   std::string owner;
-  if (!db_->Get({}, kClusterKey, &owner).ok() || owner != cluster) {
+  bool mine = db_->Get({}, kClusterKey, &owner).ok() && owner == cluster;
+  for (auto* family : opened.families) {
+    if (family->GetName() == rocksdb::kDefaultColumnFamilyName) {
+      db_->DestroyColumnFamilyHandle(family);
+      continue;
+    }
+    auto shard = family->GetName().substr(1);
+    auto lot = std::find_if(lots_.begin(), lots_.end(), [&](const auto& l) { return l.name == shard; });
+    if (mine && lot != lots_.end()) {
+      lot->entries = family;
+      continue;
+    }
+    forget(shard);
+    if (auto status = db_->DropColumnFamily(family); !status.ok()) fail(directory, status);
+    db_->DestroyColumnFamilyHandle(family);
+  }
+  if (!mine) {
     if (!owner.empty()) log::info("journal", "{} is of another source: emptying it", directory);
     auto end = std::string(1, '\x7f');
     if (auto status = db_->DeleteRange({}, db_->DefaultColumnFamily(), "", end); !status.ok()) fail(directory, status);
     if (auto status = db_->Put({}, kClusterKey, cluster); !status.ok()) fail(directory, status);
   }
-  for (auto& name : shards) lots_.emplace_back().name = std::move(name);
-  std::vector<std::string> strangers;
-  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
-  for (it->Seek("l"); it->Valid() && it->key().starts_with("l"); it->Next()) {
-    auto name = it->key().ToString().substr(1);
-    if (std::none_of(lots_.begin(), lots_.end(), [&](const auto& lot) { return lot.name == name; })) strangers.push_back(name);
-  }
-  for (const auto& name : strangers) forget(name);
+  for (auto& lot : lots_)
+    if (!lot.entries) make_family(lot);
 }
 
-DiskJournal::~DiskJournal() = default;
+DiskJournal::~DiskJournal() {
+  for (auto& lot : lots_) db_->DestroyColumnFamilyHandle(lot.entries);
+}
 
+void DiskJournal::make_family(Lot& lot) {
+  if (auto status = db_->CreateColumnFamily(options_of(limits_), "e" + lot.name, &lot.entries); !status.ok()) fail(directory_, status);
+}
+
+// Before its entries go: on disk at once, or a power cut could leave a span of which nothing is there.
 void DiskJournal::forget(const std::string& shard) {
   rocksdb::WriteBatch batch;
-  batch.DeleteRange(prefix_of(shard), end_of(shard));
   batch.Delete("f" + shard);
   batch.Delete("l" + shard);
-  if (auto status = db_->Write({}, &batch); !status.ok()) fail(directory_, status);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  if (auto status = db_->Write(options, &batch); !status.ok()) fail(directory_, status);
 }
 
 std::optional<Timestamp> DiskJournal::open_shard(ShardIndex shard, Timestamp from) {
@@ -140,6 +172,9 @@ std::optional<Timestamp> DiskJournal::open_shard(ShardIndex shard, Timestamp fro
   auto span = read_span(*db_, lot.name);
   if (!span || from < span->first || from > span->last) {
     forget(lot.name);
+    if (auto status = db_->DropColumnFamily(lot.entries); !status.ok()) fail(directory_, status);
+    db_->DestroyColumnFamilyHandle(lot.entries);
+    make_family(lot);
     lot.first = lot.read_up_to = lot.appended = from;
     put("f" + lot.name, from);
     return {};
@@ -147,18 +182,18 @@ std::optional<Timestamp> DiskJournal::open_shard(ShardIndex shard, Timestamp fro
   lot.first = span->first;
   lot.read_up_to = lot.appended = span->last;
   lot.spilled = true;
-  auto begin = key_of(lot.name, span->first), end = end_of(lot.name);
+  auto begin = bytes_of(span->first), end = bytes_of({UINT32_MAX, UINT32_MAX});
   rocksdb::Range range(begin, end);
   std::uint64_t bytes = 0;
   using Flags = rocksdb::DB::SizeApproximationFlags;
-  if (auto status = db_->GetApproximateSizes(db_->DefaultColumnFamily(), &range, 1, &bytes, static_cast<Flags>(Flags::INCLUDE_FILES | Flags::INCLUDE_MEMTABLES)); !status.ok()) fail(directory_, status);
+  if (auto status = db_->GetApproximateSizes(lot.entries, &range, 1, &bytes, static_cast<Flags>(Flags::INCLUDE_FILES | Flags::INCLUDE_MEMTABLES)); !status.ok()) fail(directory_, status);
   if (bytes > 0) lot.chunks.push_back({span->first, span->last, bytes});
   lot.bytes = bytes;
   return span->last;
 }
 
 void DiskJournal::put(const std::string& key, Timestamp ts) {
-  if (auto status = db_->Put({}, key, ts_value(ts)); !status.ok()) fail(directory_, status);
+  if (auto status = db_->Put({}, key, bytes_of(ts)); !status.ok()) fail(directory_, status);
 }
 
 bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp read_up_to) {
@@ -178,15 +213,15 @@ bool DiskJournal::append(ShardIndex shard, std::vector<Record>& batch, Timestamp
   rocksdb::WriteBatch writes(bytes + (batch.size() + 1) * kKeyBytes);
   std::string key, sum(kChecksumBytes, '\0');
   for (const auto& record : batch) {
-    key = key_of(lot.name, record.ts);
+    key = bytes_of(record.ts);
     std::string_view bson(reinterpret_cast<const char*>(record.entry.view().data()), record.entry.size());
     auto hash = checksum(key, bson);
     std::memcpy(sum.data(), &hash, kChecksumBytes);
     rocksdb::Slice whole(key);
     rocksdb::Slice parts[] = {sum, {bson.data(), bson.size()}};
-    if (auto status = writes.Put(rocksdb::SliceParts(&whole, 1), rocksdb::SliceParts(parts, 2)); !status.ok()) fail(directory_, status);
+    if (auto status = writes.Put(lot.entries, rocksdb::SliceParts(&whole, 1), rocksdb::SliceParts(parts, 2)); !status.ok()) fail(directory_, status);
   }
-  writes.Put("l" + lot.name, ts_value(read_up_to));
+  writes.Put("l" + lot.name, bytes_of(read_up_to));
   if (auto status = db_->Write({}, &writes); !status.ok()) fail(directory_, status);
   lot.bytes += bytes;
   {
@@ -233,16 +268,11 @@ std::vector<Record> DiskJournal::take(ShardIndex shard, TakeLimits limits) {
 DiskJournal::Read DiskJournal::read(const Lot& lot, Timestamp after, bool inclusive, Timestamp up_to, TakeLimits limits) {
   Read out;
   std::size_t bytes = 0;
-  auto end = end_of(lot.name);
-  rocksdb::Slice bound(end);
   rocksdb::ReadOptions options;
-  options.iterate_upper_bound = &bound;
-  options.readahead_size = 2u << 20;
   options.fill_cache = false;
-  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
-  auto prefix = prefix_of(lot.name).size();
-  for (it->Seek(key_of(lot.name, after)); it->Valid(); it->Next()) {
-    auto ts = ts_at(it->key().data() + prefix);
+  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options, lot.entries));
+  for (it->Seek(bytes_of(after)); it->Valid(); it->Next()) {
+    auto ts = ts_at(it->key().data());
     if (ts == after && !inclusive) continue;
     if (ts > up_to) break;
     bytes += it->value().size();
@@ -281,10 +311,10 @@ void DiskJournal::trim(ShardIndex shard, Timestamp before) {
     first = lot.first = std::min(before, lot.read_up_to);
   }
   put("f" + lot.name, first);
-  auto begin = prefix_of(lot.name), end = key_of(lot.name, first);
+  auto begin = bytes_of({}), end = bytes_of(first);
   rocksdb::Slice from(begin), to(end);
   // Whole files go at once; what shares a file with later entries goes with them.
-  if (auto status = rocksdb::DeleteFilesInRange(db_.get(), db_->DefaultColumnFamily(), &from, &to, false); !status.ok()) fail(directory_, status);
+  if (auto status = rocksdb::DeleteFilesInRange(db_.get(), lot.entries, &from, &to, false); !status.ok()) fail(directory_, status);
   lot.bytes -= freed;
   if (lot.waits) on_room_.at(shard)->notify();
 }
@@ -328,9 +358,8 @@ void DiskJournal::check_place(const std::string& directory) {
 void DiskJournal::check_free(const std::string& directory) {
   check_place(directory);
   if (!std::filesystem::exists(directory)) return;
-  rocksdb::DB* opened = nullptr;
-  if (auto status = rocksdb::DB::Open(options_of({}), directory, &opened); !status.ok()) fail(directory, status);
-  delete opened;
+  auto opened = open_all(directory, {});
+  for (auto* family : opened.families) opened.db->DestroyColumnFamilyHandle(family);
 }
 
 void DiskJournal::remove(const std::string& directory) {

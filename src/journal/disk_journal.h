@@ -18,6 +18,7 @@
 #include "journal/window.h"
 
 namespace rocksdb {
+class ColumnFamilyHandle;
 class DB;
 }  // namespace rocksdb
 
@@ -72,6 +73,7 @@ class DiskJournal final : public Journal {
   };
   struct Lot {
     std::string name;
+    rocksdb::ColumnFamilyHandle* entries = nullptr;
     mutable Mutex m;
     Window window GUARDED_BY(m);
     bool spilled GUARDED_BY(m) = false;  // the window misses what is on disk behind `taken`
@@ -84,6 +86,7 @@ class DiskJournal final : public Journal {
   };
   void put(const std::string& key, Timestamp ts);
   void forget(const std::string& shard);
+  void make_family(Lot& lot);
   struct Read {
     std::vector<Record> records;
     bool all = false;  // up to the end
