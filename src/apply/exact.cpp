@@ -16,7 +16,6 @@ namespace {
 using plan::DocWrite;
 using plan::WriteKind;
 
-constexpr std::size_t kReadBytesMax = 8u << 20;  // documents looked at together, or one reply of a server
 constexpr int kUnexpectedRounds = 5;  // a foreign writer on the target may change a document between read and write
 
 [[noreturn]] void diverged(const std::string& ns, const DocWrite& w, const std::string& what) {
@@ -164,9 +163,10 @@ std::vector<DocWrite*> take_found(std::vector<DocWrite*>& left, const Found& fou
 }
 
 // True if some must be looked at again.
-bool write_found(TargetWriter& writer, const std::string& ns, const std::vector<DocWrite*>& writes, const Found& found, bool strict, std::vector<DocWrite*>& clashes) {
+bool write_found(TargetWriter& writer, const std::string& ns, const std::vector<DocWrite*>& writes, Found found, bool strict, std::vector<DocWrite*>& clashes) {
   Todo todo;
   for (auto* w : writes) plan_one(writer, ns, *w, found, strict, todo);
+  found.documents.clear();  // they may be large, and the commands are still to be made
   bool again = false;
   if (!todo.removes.empty()) again |= take_errors(ns, writer.remove(ns, todo.removes, false), writes, clashes);
   if (!todo.updates.empty()) again |= take_errors(ns, writer.update(ns, todo.updates, false), todo.update_of, clashes);
@@ -195,7 +195,7 @@ bson::Document key_query(const std::vector<std::string>& shard_key, bson::View s
   return b.finish();
 }
 
-std::vector<DocWrite*> apply_exact(TargetWriter& writer, const std::string& ns, std::vector<DocWrite*> writes, bool strict) {
+std::vector<DocWrite*> apply_exact(TargetWriter& writer, const std::string& ns, std::vector<DocWrite*> writes, bool strict, std::size_t* largest_read) {
   std::vector<DocWrite*> clashes;
   for (int round = 0; !writes.empty(); ++round) {
     if (round == kUnexpectedRounds)
@@ -208,7 +208,9 @@ std::vector<DocWrite*> apply_exact(TargetWriter& writer, const std::string& ns, 
         found = read_current(writer, ns, left, SIZE_MAX);
         now = std::exchange(left, {});
       }
-      again |= write_found(writer, ns, now, found, strict && round == 0, clashes);
+      for (const auto& [hash, doc] : found.documents)
+        if (largest_read) *largest_read = std::max<std::size_t>(*largest_read, doc.size());
+      again |= write_found(writer, ns, now, std::move(found), strict && round == 0, clashes);
     }
     if (!again) break;
     std::erase_if(writes, [&](DocWrite* w) { return std::find(clashes.begin(), clashes.end(), w) != clashes.end(); });

@@ -36,8 +36,9 @@ bool keeps_key(const std::vector<std::string>& shard_key, const DocWrite& w) {
   });
 }
 
-// A write is in memory once more in its command and once in the driver's; the exact way reads the document too.
-constexpr std::size_t kCopiesFast = 3, kCopiesExact = 6;
+// How often the bytes are in memory at the same time: of what is written, in the write, the command and the driver; of what
+// is read before, in the driver, the reply and the final document, and then in its command as above.
+constexpr std::size_t kCopiesWritten = 3, kCopiesRead = 3;
 
 struct Sorted {
   std::vector<bson::View> inserts;
@@ -97,8 +98,11 @@ Step LaneApplier::step() {
 std::size_t LaneApplier::step_bytes() const {
   if (groups_.empty()) return 0;
   const auto& group = groups_.front();
-  auto command = std::min(group.bytes, std::max(kCommandBytesMax, group.largest));
-  return command * (group.tolerant ? kCopiesExact : kCopiesFast);
+  auto needed = kCopiesWritten * std::min(group.bytes, std::max(kCommandBytesMax, group.largest));
+  if (!group.reads) return needed;
+  auto known = largest_read_.find(group.collection->id);
+  auto document = known == largest_read_.end() ? kReplyBytesMax : known->second;
+  return needed + kCopiesRead * std::min(document * group.writes.size(), kReadBytesMax + kReplyBytesMax);
 }
 
 bool LaneApplier::take_up() {
@@ -115,10 +119,11 @@ void LaneApplier::open_round(plan::Round& round) {
       continue;
     }
     auto it = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.collection == w.collection.get(); });
-    if (it == groups_.end()) it = groups_.insert(groups_.end(), {w.collection.get(), {}, batch_->tolerant});
+    if (it == groups_.end()) it = groups_.insert(groups_.end(), {w.collection.get(), {}, batch_->tolerant, 0, 0, batch_->tolerant});
     it->writes.push_back(&w);
     it->bytes += w.bytes();
     it->largest = std::max(it->largest, w.bytes());
+    it->reads |= w.kind == WriteKind::patch && w.deltas.size() != 1;
   }
 }
 
@@ -127,7 +132,7 @@ Step LaneApplier::write(Group& group) {
   Writes clashes;
   try {
     if (group.collection->capped) apply_capped(ns, group);
-    else if (group.tolerant) clashes = apply_exact(*writer_, ns, group.writes, false);
+    else if (group.tolerant) clashes = apply_exactly(ns, group.writes, false);
     else apply_fast(ns, group.writes), clashes = std::move(group.writes);  // apply_fast leaves the clashes in `writes`
   } catch (const mongo::CommandError& e) {
     if (e.remedy() != Remedy::retry) throw;
@@ -153,6 +158,14 @@ void LaneApplier::close_batch() {
   else frontier_.part_done(epoch);
 }
 
+LaneApplier::Writes LaneApplier::apply_exactly(const std::string& ns, const Writes& writes, bool strict) {
+  std::size_t largest = 0;
+  auto clashes = apply_exact(*writer_, ns, writes, strict, &largest);
+  auto& known = largest_read_[writes.front()->collection->id];
+  known = std::max(largest, known / 2);
+  return clashes;
+}
+
 void LaneApplier::apply_fast(const std::string& ns, Writes& writes) {
   auto shard_key = writer_->shard_key(ns);
   Sorted sorted;
@@ -166,7 +179,7 @@ void LaneApplier::apply_fast(const std::string& ns, Writes& writes) {
   }
   if (!sorted.inserts.empty())
     for (const auto& error : writer_->insert(ns, sorted.inserts, false).errors) exact.push_back(sorted.insert_of[error.index]);
-  writes = exact.empty() ? Writes() : apply_exact(*writer_, ns, exact, true);
+  writes = exact.empty() ? Writes() : apply_exactly(ns, exact, true);
 }
 
 // In order, since natural order is part of what a capped collection is. Inserts and removes, which a rolling collection

@@ -14,6 +14,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 
 #include "apply/parking_lot.h"
 #include "apply/target_writer.h"
@@ -40,12 +41,14 @@ class LaneApplier {
     Writes writes;
     bool tolerant;
     std::size_t bytes = 0, largest = 0;
+    bool reads;  // what it needs for that is known only afterwards
     std::size_t done = 0;  // capped: so many have been written, one after the other
   };
   [[nodiscard]] bool take_up();          // the next batch; false if there is none
   void open_round(plan::Round& round);
   [[nodiscard]] Step write(Group& group);
   void close_batch();
+  [[nodiscard]] Writes apply_exactly(const std::string& ns, const Writes& writes, bool strict);
   void apply_fast(const std::string& ns, Writes& writes);
   void apply_capped(const std::string& ns, Group& group);
   void roll(const std::string& ns, const Writes& writes, bool tolerant);
@@ -61,14 +64,16 @@ class LaneApplier {
   std::optional<plan::LaneBatch> batch_;  // in work
   std::size_t next_round_ = 0;            // of batch_
   std::deque<Group> groups_;              // of the round before that, still to be written; they point into batch_
+  std::unordered_map<std::uint64_t, std::size_t> largest_read_;  // collection id → bytes, lately
   bool parked_ = false;                   // a document of batch_ was set aside
   Backoff backoff_;
   std::optional<Clock::Steady> not_before_;  // passing trouble: when the front group is tried again
 };
 
 // The exact way for some documents of one collection. Returns those that clash on a unique secondary index.
+// `largest_read` becomes at least the size of the largest document that was looked at.
 // strict: a document that should be there and is not, or the other way round, is a divergence: throws Error(pause).
-[[nodiscard]] std::vector<plan::DocWrite*> apply_exact(TargetWriter& writer, const std::string& ns, std::vector<plan::DocWrite*> writes, bool strict);
+[[nodiscard]] std::vector<plan::DocWrite*> apply_exact(TargetWriter& writer, const std::string& ns, std::vector<plan::DocWrite*> writes, bool strict, std::size_t* largest_read = nullptr);
 
 // Deletes, in any order; throws Error(pause) if one is refused. Nothing to delete is fine.
 void remove_all(TargetWriter& writer, const std::string& ns, const std::vector<bson::Document>& queries);

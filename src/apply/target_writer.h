@@ -14,6 +14,8 @@ namespace mongotwin::apply {
 
 // A command document may be 16 MiB and 16 KiB (BSONObjMaxInternalSize); a single large document always fits.
 constexpr std::size_t kCommandBytesMax = 12u << 20;
+constexpr std::size_t kReplyBytesMax = 16u << 20;  // and of a document
+constexpr std::size_t kReadBytesMax = 8u << 20;    // of documents looked at together, or one reply
 
 struct UpdateStatement {
   bson::Document query;

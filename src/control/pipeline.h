@@ -103,8 +103,8 @@ class Pipeline {
   Throttle& throttle_;                 // of operations
   std::uint64_t ops_charged_ = 0;      // merge only
   std::atomic<int> lanes_wanted_{0};
-  Gate write_room_;                    // in bytes: what lanes may take beside their batches
   const PipelineLimits limits_;
+  Gate write_room_;                    // in bytes: what lanes may take beside their batches
   ErrorFunction on_error_;
   SystemClock clock_;
 

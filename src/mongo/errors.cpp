@@ -50,6 +50,7 @@ bool is_transient(int error_code) {
       343,    // ShardCannotRefreshDueToLocksHeld
       355,    // InterruptedDueToStorageChange
       365,    // TemporarilyUnavailable: the cache is under pressure
+      388,    // TransactionTooLargeForCache: one large document fits, beside others it may not
       402,    // ResourceExhausted
       406,    // MigrationBlockingOperationCoordinatorCleaningUp
       407,    // PooledConnectionAcquisitionExceededTimeLimit

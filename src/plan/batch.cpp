@@ -8,6 +8,10 @@ namespace mongotwin::plan {
 using oplog::Op;
 using oplog::OpKind;
 
+namespace {
+constexpr std::size_t kKeptWhole = 64u << 10;  // a larger entry is not kept for its key alone
+}
+
 std::size_t DocWrite::bytes() const {
   std::size_t n = 128 + doc.size() + key.size();
   for (const auto& op : deltas) n += op.o.size() + 128;
@@ -17,8 +21,9 @@ std::size_t DocWrite::bytes() const {
 DocWrite to_write(const Op& op) {
   DocWrite w;
   w.collection = op.collection;
-  w.key_owner = op.doc;
-  w.key = op.key;
+  bool large = op.key.size() < op.doc.size() / 4 && op.doc.size() > kKeptWhole;
+  w.key_owner = large ? bson::Document::copy_of(op.key) : op.doc;
+  w.key = large ? w.key_owner.view() : op.key;
   w.ts = op.ts;
   if (op.kind == OpKind::insert) {
     w.kind = WriteKind::put;

@@ -27,13 +27,20 @@ void OplogReader::go_on_after(oplog::Timestamp position) {
 
 void OplogReader::take(std::vector<bson::Document> entries) {
   std::int64_t first_wall_ms = entries.empty() ? 0 : entries.front()["wall"].date_ms().value_or(0);
+  std::size_t bytes = 0, kept = 0;
   for (auto& entry : entries) {
+    bytes += entry.size();
     auto ts = entry["ts"].timestamp().value_or(oplog::Timestamp());
     if (ts <= position_) continue;
     position_ = ts;
     ++entries_read_;
-    if (is_relevant(entry)) pending_.push_back({ts, std::move(entry)});
+    if (!is_relevant(entry)) continue;
+    kept += entry.size();
+    pending_.push_back({ts, std::move(entry)});
   }
+  // What is kept would keep the whole reply in memory, which no limit counts.
+  if (kept < bytes / 2)
+    for (auto& record : pending_) record.entry = record.entry.detached();
   has_pending_ = true;
   Lock lock(m_);
   last_contact_ = clock_.now();
