@@ -111,7 +111,9 @@ WriteResult MongoWriter::remove(const std::string& ns, const std::vector<bson::D
 
 FindResult MongoWriter::find_some(const std::string& ns, bson::View filter, std::size_t bytes_max) {
   auto [database, collection] = split(ns);
-  mongo::Cursor cursor(client_, database, bson::Builder().string("find", collection).document("filter", filter).finish());
+  // A connection keeps a buffer as large as its largest reply: few of them are to have one.
+  auto client = pool_.acquire();
+  mongo::Cursor cursor(client, database, bson::Builder().string("find", collection).document("filter", filter).finish());
   FindResult out;
   std::size_t bytes = 0;
   while (auto batch = cursor.next()) {

@@ -10,7 +10,7 @@ namespace mongotwin::apply {
 
 class MongoWriter final : public TargetWriter {
  public:
-  MongoWriter(mongo::Pool& pool, const TargetLayout& layout) : client_(pool.acquire()), layout_(layout) {}
+  MongoWriter(mongo::Pool& pool, const TargetLayout& layout) : pool_(pool), client_(pool.acquire()), layout_(layout) {}
   WriteResult insert(const std::string& ns, const std::vector<bson::View>& documents, bool ordered) override;
   WriteResult update(const std::string& ns, const std::vector<UpdateStatement>& updates, bool ordered) override;
   WriteResult remove(const std::string& ns, const std::vector<bson::Document>& queries, bool ordered) override;
@@ -21,6 +21,7 @@ class MongoWriter final : public TargetWriter {
  private:
   template <class Append>
   WriteResult run_in_pieces(const std::string& ns, const char* command, const char* list, std::size_t count, bool ordered, Append append);
+  mongo::Pool& pool_;
   mongo::Client client_;
   const TargetLayout& layout_;
 };

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What mongotwin takes of the machine stays below memory_limit, however large the documents are and whoever is faster."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from cluster import ReplicaSet
+
+IDS = 20
+WRITES = 60
+DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
+
+
+def _peak_bytes(twin) -> int:
+    with open(f"/proc/{twin.pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+
+
+@pytest.fixture
+def roomy(make_pair, base_dir):
+    """In the small cache of the shared sets a server does not get on with documents of this size by itself."""
+    with ReplicaSet(name="large", base_dir=base_dir / "large", cache_gb=1, oplog_mb=512) as source, ReplicaSet(name="copy", base_dir=base_dir / "copy", cache_gb=1) as target:
+        pair = make_pair(source, target)
+        yield pair
+        pair.close()
+
+
+def _write_large(docs, seed: int) -> None:
+    """Inserts, replacements, removes and small changes of documents that are as large as documents may be."""
+    there = {doc["_id"] for doc in docs.find({}, {"_id": 1})}
+    noise = random.Random(seed)
+    pool = noise.randbytes(DOCUMENT_BYTES_MAX)
+    for n in range(WRITES):
+        key = n % IDS
+        document = {"_id": key, "n": n, "bytes": pool[: DOCUMENT_BYTES_MAX - 300 - noise.randrange(1_000_000)]}
+        if key in there and n % 7 == 0:
+            docs.delete_one({"_id": key})
+            there.remove(key)
+        else:
+            docs.replace_one({"_id": key}, document, upsert=True)
+            there.add(key)
+        docs.update_many({"_id": {"$lt": 5}}, {"$inc": {"touched": 1}})
+
+
+@pytest.mark.parametrize("limit, bytes_max", [("512MB", 512_000_000), ("320MB", 320_000_000)])
+def test_following_the_largest_documents(roomy, limit, bytes_max):
+    roomy.load(500)
+    twin = roomy.twin(memory_limit=limit).start()
+    twin.wait_for_state("replicating")
+    docs = roomy.source_client.large.docs
+    twin.command("throttle", {"operations_per_second": 0})
+    _write_large(docs, seed=1)  # what waits for the target is on the disk
+    twin.command("throttle", {"operations_per_second": None})
+    twin.wait_caught_up(roomy.source_client, timeout=300)
+    behind = _peak_bytes(twin)
+    _write_large(docs, seed=2)
+    twin.wait_caught_up(roomy.source_client, timeout=300)
+    peak = _peak_bytes(twin)
+    print(f"peak {behind / 1e6:.0f} MB, then {peak / 1e6:.0f} MB, of {limit}")
+    assert peak < bytes_max, f"{behind / 1e6:.0f} MB when it was behind, then {peak / 1e6:.0f} MB"
+    roomy.finish_and_compare(twin)
