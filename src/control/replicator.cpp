@@ -234,7 +234,9 @@ void Replicator::copy(std::stop_token stop) {
     }
     pipeline_->start_reading(saved_.resume);
     copy::CopyLimits limits;
-    limits.copiers = [this] { return options_.copiers; };
+    limits.copiers = [this] { return static_cast<int>(copiers_.limit()); };
+    limits.index_builds = options_.index_builds;
+    limits.indexes_before = options_.indexes == options::Indexes::before;
     limits.reading = reading_of(options_.reading);
     limits.preference = preference_of(options_.read_preference);
     limits.memory_bytes = options_.memory_limit_bytes / 4;
