@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <numeric>
 
 #include "apply/lane_applier.h"
 #include "apply/mongo_writer.h"
@@ -20,19 +22,7 @@ namespace {
 namespace code = mongo::code;
 
 constexpr std::uint64_t kKeyLackingNamed = 3;
-
-std::vector<bson::View> documents_of(bson::View array) {
-  std::vector<bson::View> out;
-  for (const auto& e : array) out.push_back(*e.document());
-  return out;
-}
-
-bson::Document to_array(const std::vector<bson::View>& documents) {
-  bson::Builder b;
-  int n = 0;
-  for (const auto& doc : documents) b.document(std::to_string(n++), doc);
-  return b.finish();
-}
+constexpr std::size_t kElementOverhead = 8;  // type and number of an array's element
 
 void append_write_options(bson::Builder& b) {
   b.boolean("bypassDocumentValidation", true);
@@ -70,15 +60,12 @@ Size BatchWriter::write(const Batch& batch, CollectionCopy& collection, std::sto
   if (batch.repeated) remove_moved(batch, collection);
   look_at_keys(batch.documents, collection);
   std::vector<bson::View> plain, literal;
-  for (const auto& e : batch.documents) (oplog::insert_needs_literal(*e.document()) ? literal : plain).push_back(*e.document());
-  if (literal.empty()) {
-    insert(batch.documents, batch, collection, stop);
-  } else {
-    if (!plain.empty()) insert(to_array(plain), batch, collection, stop);
-    insert_literally(literal, batch, collection);
-  }
+  plain.reserve(batch.documents.size());
+  for (const auto& document : batch.documents) (oplog::insert_needs_literal(document) ? literal : plain).push_back(document);
+  insert(plain, batch, collection, stop);
+  insert_literally(literal, batch, collection);
   if (stop.stop_requested()) return {};
-  return {plain.size() + literal.size(), batch.documents.size()};
+  return {batch.documents.size(), batch.bytes};
 }
 
 // A document that an earlier try has left, and whose shard key the source has changed since: on a sharded target it may
@@ -91,9 +78,9 @@ void BatchWriter::remove_moved(const Batch& batch, const CollectionCopy& collect
   bson::Builder filter;
   filter.open_document("_id").open_array("$in");
   std::size_t n = 0;
-  for (const auto& e : batch.documents) {
-    auto id = e.fields()["_id"];
-    ours.emplace(id_bytes(id), *e.document());
+  for (const auto& document : batch.documents) {
+    auto id = document["_id"];
+    ours.emplace(id_bytes(id), document);
     filter.value(std::to_string(n++), id);
   }
   std::vector<bson::Document> moved;
@@ -106,45 +93,43 @@ void BatchWriter::remove_moved(const Batch& batch, const CollectionCopy& collect
 }
 
 // Where the target's key is not the source's, documents may lack it.
-void BatchWriter::look_at_keys(bson::View documents, CollectionCopy& collection) {
+void BatchWriter::look_at_keys(const std::vector<bson::View>& documents, CollectionCopy& collection) {
   auto shard_key = layout_.shard_key(collection.target_ns);
   if (shard_key.empty() || is_key_of(collection.from, shard_key)) return;
-  for (const auto& e : documents)
+  for (const auto& document : documents)
     for (const auto& path : shard_key) {
-      auto field = look_at(*e.document(), path);
+      auto field = look_at(document, path);
       if (field == KeyField::there) continue;
-      if (field == KeyField::array) refuse(collection, *e.document(), fmt::format("its {} is an array, which can't be part of a shard key", path));
+      if (field == KeyField::array) refuse(collection, document, fmt::format("its {} is an array, which can't be part of a shard key", path));
       if (collection.key_lacking++ < kKeyLackingNamed)
-        log::warn("copy", "target: {}: the document with _id {} has no {}, which is in the target's shard key: it counts as null", collection.target_ns, bson::to_json(e.fields()["_id"]), path);
+        log::warn("copy", "target: {}: the document with _id {} has no {}, which is in the target's shard key: it counts as null", collection.target_ns, bson::to_json(document["_id"]), path);
       break;
     }
 }
 
-void BatchWriter::insert(bson::View documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
+void BatchWriter::insert(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
   auto dot = collection.target_ns.find('.');
   bool ordered = collection.keeps_order();
-  bson::Document rest;
   Backoff backoff;
   bool waited = false;
-  auto finish = [&] {
-    if (waited) report_({});
-  };
-  while (!stop.stop_requested()) {
+  while (!stop.stop_requested() && !documents.empty()) {
+    auto size = std::accumulate(documents.begin(), documents.end(), std::size_t{256}, [](auto sum, const auto& document) { return sum + document.size() + kElementOverhead; });
+    auto share = room_.take(size * 2, stop);  // the command, and the driver's copy of it
+    if (stop.stop_requested()) return;
     bson::Builder b;
-    b.reserve(documents.size() + 256);
-    b.string("insert", collection.target_ns.substr(dot + 1)).array("documents", documents).boolean("ordered", ordered);
+    b.reserve(size);
+    b.string("insert", collection.target_ns.substr(dot + 1)).open_array("documents");
+    char number[16];
+    for (std::size_t n = 0; n < documents.size(); ++n) {
+      auto end = std::to_chars(number, number + sizeof number, n).ptr;
+      b.document({number, static_cast<std::size_t>(end - number)}, documents[n]);
+    }
+    b.close().boolean("ordered", ordered);
     append_write_options(b);
     try {
-      auto reply = client_.run(collection.target_ns.substr(0, dot), b.finish());
-      if (!reply["writeErrors"]) return finish();
-      auto views = documents_of(documents);
-      auto there = check(reply, views, batch, collection);
+      auto there = check(client_.run(collection.target_ns.substr(0, dot), b.finish()), documents, batch, collection);
       // Ordered, the server stops at a document that an earlier try has left there: go on behind it.
-      if (!ordered || !there || *there + 1 == views.size()) return finish();
-      views.erase(views.begin(), views.begin() + static_cast<std::ptrdiff_t>(*there + 1));
-      auto next = to_array(views);
-      rest = std::move(next);
-      documents = rest;
+      documents = documents.subspan(ordered && there ? *there + 1 : documents.size());
     } catch (const mongo::CommandError& e) {
       if (e.remedy() != Remedy::retry) return insert_halves(documents, e, batch, collection, stop);
       report_(e.what());
@@ -152,17 +137,16 @@ void BatchWriter::insert(bson::View documents, const Batch& batch, CollectionCop
       if (!sleep_for(stop, backoff.next())) return;
     }
   }
+  if (waited) report_({});
 }
 
 // The command as a whole was refused: which of the documents is it?
-void BatchWriter::insert_halves(bson::View documents, const mongo::CommandError& refusal, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
+void BatchWriter::insert_halves(Documents documents, const mongo::CommandError& refusal, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
   static constexpr int kOfADocument[] = {code::kBsonObjectTooLarge, 2 /* BadValue */, code::kShardKeyNotFound};
-  auto views = documents_of(documents);
   if (std::find(std::begin(kOfADocument), std::end(kOfADocument), refusal.code()) == std::end(kOfADocument)) throw refusal;
-  if (views.size() == 1) refuse(collection, views.front(), refusal.what());
-  auto half = views.begin() + static_cast<std::ptrdiff_t>(views.size() / 2);
-  insert(to_array({views.begin(), half}), batch, collection, stop);
-  insert(to_array({half, views.end()}), batch, collection, stop);
+  if (documents.size() == 1) refuse(collection, documents.front(), refusal.what());
+  insert(documents.first(documents.size() / 2), batch, collection, stop);
+  insert(documents.subspan(documents.size() / 2), batch, collection, stop);
 }
 
 void BatchWriter::insert_literally(const std::vector<bson::View>& documents, const Batch& batch, CollectionCopy& collection) {
@@ -172,11 +156,11 @@ void BatchWriter::insert_literally(const std::vector<bson::View>& documents, con
     b.string("update", collection.target_ns.substr(dot + 1)).open_array("updates").open_document("0");
     b.document("q", apply::key_query(layout_.shard_key(collection.target_ns), doc)).open_array("u").open_document("0").open_document("$replaceWith").document("$literal", doc).close().close().close().boolean("upsert", true).close().close();
     append_write_options(b);
-    (void)check(client_.run(collection.target_ns.substr(0, dot), b.finish()), {doc}, batch, collection);
+    (void)check(client_.run(collection.target_ns.substr(0, dot), b.finish()), Documents(&doc, 1), batch, collection);
   }
 }
 
-std::optional<std::size_t> BatchWriter::check(const bson::Document& reply, const std::vector<bson::View>& documents, const Batch& batch, const CollectionCopy& collection) {
+std::optional<std::size_t> BatchWriter::check(const bson::Document& reply, Documents documents, const Batch& batch, const CollectionCopy& collection) {
   std::optional<std::size_t> last;
   std::vector<bson::Element> there;
   for (const auto& e : reply.view().fields("writeErrors")) {
@@ -187,8 +171,8 @@ std::optional<std::size_t> BatchWriter::check(const bson::Document& reply, const
     bool on_id = error_code == code::kDuplicateKey && !value.empty() && value.begin()->key() == "_id";
     if (mongo::is_transient(error_code))
       throw mongo::CommandError(Remedy::retry, error_code, true, fmt::format("target: {}: {}", collection.target_ns, error.string("errmsg").value_or("")));
-    if (!on_id) refuse(collection, documents.at(*last), fmt::format("{} (code {})", error.string("errmsg").value_or(""), error_code));
-    there.push_back(documents.at(*last)["_id"]);
+    if (!on_id) refuse(collection, documents[*last], fmt::format("{} (code {})", error.string("errmsg").value_or(""), error_code));
+    there.push_back(documents[*last]["_id"]);
   }
   if (!there.empty() && batch.place->ownership && batch.place->shards.size() > 1 && !batch.place->ownership->key().is_id()) refuse_twins(there, batch, collection);
   return last;

@@ -4,6 +4,7 @@
 // thread; what is handed in must outlive it.
 #pragma once
 
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -14,25 +15,28 @@ namespace mongotwin::copy {
 
 class BatchWriter {
  public:
-  BatchWriter(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report)
-      : source_(source), target_(target), layout_(layout), report_(std::move(report)), client_(target.router().acquire()) {}
+  // `room`: of all writers, for what they build of a batch.
+  BatchWriter(mongo::Cluster& source, mongo::Cluster& target, const apply::TargetLayout& layout, WaitReport report, ByteBudget& room)
+      : source_(source), target_(target), layout_(layout), report_(std::move(report)), room_(room), client_(target.router().acquire()) {}
   // What it wrote; returns early on a stop request.
   Size write(const Batch& batch, CollectionCopy& collection, std::stop_token stop);
 
  private:
   void remove_moved(const Batch& batch, const CollectionCopy& collection);
-  void look_at_keys(bson::View documents, CollectionCopy& collection);
-  void insert(bson::View documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
-  void insert_halves(bson::View documents, const mongo::CommandError& refusal, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
+  using Documents = std::span<const bson::View>;
+  void look_at_keys(const std::vector<bson::View>& documents, CollectionCopy& collection);
+  void insert(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
+  void insert_halves(Documents documents, const mongo::CommandError& refusal, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
   void insert_literally(const std::vector<bson::View>& documents, const Batch& batch, CollectionCopy& collection);
   // The number of the last document that was there already; throws on any other refusal.
-  [[nodiscard]] std::optional<std::size_t> check(const bson::Document& reply, const std::vector<bson::View>& documents, const Batch& batch, const CollectionCopy& collection);
+  [[nodiscard]] std::optional<std::size_t> check(const bson::Document& reply, Documents documents, const Batch& batch, const CollectionCopy& collection);
   void refuse_twins(const std::vector<bson::Element>& ids, const Batch& batch, const CollectionCopy& collection);
 
   mongo::Cluster& source_;
   mongo::Cluster& target_;
   const apply::TargetLayout& layout_;
   WaitReport report_;
+  ByteBudget& room_;
   mongo::Client client_;
 };
 

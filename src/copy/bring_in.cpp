@@ -35,11 +35,12 @@ bool redefined_since(mongo::Client& client, const BringIn& what) {
 class InlineSink final : public RangeReader::Sink {
  public:
   InlineSink(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, const WaitReport& report, CollectionCopy& collection, std::stop_token stop)
-      : writer_(source, target, layout, report), collection_(collection), stop_(std::move(stop)) {}
+      : room_(kMemoryBytes), writer_(source, target, layout, report, room_), collection_(collection), stop_(std::move(stop)) {}
   void take(Batch batch) override { collection_.documents += writer_.write(batch, collection_, stop_).documents; }
   void again() override { collection_.documents = 0; }
 
  private:
+  ByteBudget room_;
   BatchWriter writer_;
   CollectionCopy& collection_;
   std::stop_token stop_;

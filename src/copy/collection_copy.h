@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/byte_budget.h"
 #include "copy/ranges.h"
@@ -32,12 +33,13 @@ struct CollectionCopy {
 };
 
 struct Batch {
-  bson::Document owner;  // keeps the documents' bytes
-  bson::View documents;  // a BSON array
+  bson::Document owner;  // keeps the documents' bytes: the server's reply, which several batches may share
+  std::vector<bson::View> documents;
+  std::uint64_t bytes = 0;  // of the documents
   std::shared_ptr<const source::CollectionPlace> place;
   bool repeated = false;  // some of them may be on the target already
   std::optional<NaturalPosition> position;  // natural: behind its last document
-  ByteBudget::Share share;
+  std::shared_ptr<ByteBudget::Share> share;  // of the reply
 };
 
 }  // namespace mongotwin::copy

@@ -18,12 +18,6 @@ constexpr std::uint64_t kSaveEveryBytes = 64u << 20;
 constexpr std::size_t kQueuedPerCopier = 2;
 constexpr const char* kMoved = "moved";
 
-bson::Document last_id(bson::View documents) {
-  bson::Element last;
-  for (const auto& e : documents) last = e;
-  return bson::Builder().value("_id", last.fields()["_id"]).finish();
-}
-
 }  // namespace
 
 // To whichever writer is free.
@@ -63,7 +57,7 @@ class InitialCopy::OrderedSink final : public RangeReader::Sink {
     auto size = writer_.write(batch, run_.collection(), stop_);
     if (stop_.stop_requested()) return;
     // Of a clustered collection the last one says nothing: it is read by _id, not as it was inserted.
-    if (run_.collection().keeps_order()) run_.collection().last = last_id(batch.documents);
+    if (run_.collection().keeps_order()) run_.collection().last = bson::Builder().value("_id", batch.documents.back()["_id"]).finish();
     run_.written(number, size);
   }
   void again() override {
@@ -273,8 +267,8 @@ void InitialCopy::guarded(const std::string& name, F&& work) {
 }
 
 void InitialCopy::read_ranges(int number, std::stop_token stop) {
-  RangeReader reader(source_, {limits_.preference, start_}, report_, &throttle_, budget_);
-  BatchWriter writer(source_, target_, layout_, report_);
+  RangeReader reader(source_, {limits_.preference, start_}, report_, &throttle_, replies_);
+  BatchWriter writer(source_, target_, layout_, report_, commands_);
   while (auto run = next_range(number, stop)) {
     RangeReader::End end{};
     if (run->range().by == Range::By::order) {
@@ -300,7 +294,7 @@ std::shared_ptr<RangeRun> InitialCopy::next_range(int number, std::stop_token st
 }
 
 void InitialCopy::write_batches(int number, std::stop_token stop) {
-  BatchWriter writer(source_, target_, layout_, report_);
+  BatchWriter writer(source_, target_, layout_, report_, commands_);
   while (auto next = next_batch(number, stop)) {
     auto& run = *next->run;
     auto size = writer.write(next->batch, run.collection(), stop);

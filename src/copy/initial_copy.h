@@ -29,7 +29,7 @@ struct CopyLimits {
   bool indexes_before = false;                      // the documents
   Reading reading = Reading::automatic;
   mongo::ReadPreference preference = mongo::ReadPreference::primary;
-  std::uint64_t memory_bytes = 256'000'000;
+  std::uint64_t memory_bytes = 128'000'000;         // of what is on its way; the driver's own buffers come to it
   std::uint64_t range_bytes = 16u << 20;
 };
 
@@ -40,7 +40,7 @@ class InitialCopy {
   InitialCopy(mongo::Cluster& source, mongo::Cluster& target, apply::TargetLayout& layout, apply::DdlApplier& ddl, CopyPlan& plan, Throttle& throttle, CopyLimits limits,
               std::vector<oplog::Timestamp> start, WaitReport report, std::function<void()> note_held)
       : source_(source), target_(target), layout_(layout), ddl_(ddl), plan_(plan), throttle_(throttle), limits_(std::move(limits)), start_(std::move(start)), report_(std::move(report)),
-        note_held_(std::move(note_held)), budget_(limits_.memory_bytes) {}
+        note_held_(std::move(note_held)), replies_(limits_.memory_bytes / 2), commands_(limits_.memory_bytes / 2) {}
 
   // `planned` is called when the plan is saved. Both throw the first error of any thread, and return early, without
   // having finished, on a stop request.
@@ -107,7 +107,7 @@ class InitialCopy {
   const std::vector<oplog::Timestamp> start_;
   WaitReport report_;
   std::function<void()> note_held_;
-  ByteBudget budget_;
+  ByteBudget replies_, commands_;  // bytes on their way
 
   mutable Mutex m_;
   std::condition_variable_any wake_;

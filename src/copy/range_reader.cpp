@@ -16,15 +16,20 @@ namespace {
 namespace code = mongo::code;
 
 constexpr std::uint64_t kBatchBytes = 2u << 20;
-constexpr std::uint64_t kCopiesOfBatch = 3;  // the reply, the command that inserts it, the driver's own copy of that
+constexpr std::uint64_t kReplyBytesMax = 15u << 20;          // a server's reply may have 16 MB
+constexpr std::uint64_t kBytesEachMillisecond = 200'000;     // what shall be under way in a millisecond of a round trip
 constexpr int kUuidParameterSince = 6;       // find takes collectionUUID since 6.0
 constexpr int kKeyNotFound = 211;            // the record to go on behind was deleted
 constexpr std::size_t kTokensKept = 8;
 
-std::int64_t batch_size_for(const Size& estimate) {
-  auto average = estimate.documents ? estimate.bytes / estimate.documents : 1024;
-  return static_cast<std::int64_t>(std::clamp<std::uint64_t>(kBatchBytes / std::max<std::uint64_t>(average, 16), 1, 50'000));
+std::uint64_t average_size(const Size& estimate) { return std::max<std::uint64_t>(estimate.documents ? estimate.bytes / estimate.documents : 1024, 16); }
+
+// A cursor gives one reply in a round trip: from far away they must be large.
+std::uint64_t reply_bytes(std::chrono::milliseconds round_trip) {
+  return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(round_trip.count()) * kBytesEachMillisecond, kBatchBytes, kReplyBytesMax);
 }
+
+std::int64_t batch_size_for(const Size& estimate, std::uint64_t bytes) { return static_cast<std::int64_t>(std::clamp<std::uint64_t>(bytes / average_size(estimate), 1, 200'000)); }
 
 // Where a member's record numbers hold: they are its own, and new after an initial sync.
 std::string identity(mongo::Client& client, std::uint32_t server) {
@@ -121,13 +126,13 @@ bson::Document RangeReader::find_command(const Pass& pass, std::optional<oplog::
 }
 
 bool RangeReader::read_all_shards(const Pass& pass) {
-  auto batch_size = batch_size_for(pass.collection.estimate);
-  if (place_->through_router) return drain(pass, router_, router_.select_server(), find_command(pass, {}, batch_size), {}, false);
-  for (auto shard : place_->shards) {
-    auto& client = client_of(shard);
-    if (!drain(pass, client, client.select_server(options_.preference), find_command(pass, shard, batch_size), shard, false)) return false;
-  }
-  return true;
+  auto read = [&](mongo::Client& client, mongo::ReadPreference preference, std::optional<oplog::ShardIndex> shard) {
+    auto server = client.select_server(preference);
+    auto bytes = reply_bytes(client.round_trip(server));
+    return drain(pass, {client, server, shard, bytes, false}, find_command(pass, shard, batch_size_for(pass.collection.estimate, bytes)));
+  };
+  if (place_->through_router) return read(router_, mongo::ReadPreference::primary, {});
+  return std::all_of(place_->shards.begin(), place_->shards.end(), [&](auto shard) { return read(client_of(shard), options_.preference, shard); });
 }
 
 std::optional<std::int64_t> RangeReader::last_record(const Pass& pass, mongo::Client& client, std::uint32_t server) {
@@ -169,7 +174,8 @@ bool RangeReader::read_naturally(const Pass& pass) {
   for (;;) {
     bool resumed = !position_->tokens.empty();
     try {
-      return drain(pass, client, server, find_naturally(pass, batch_size_for(pass.collection.estimate)), shard, true);
+      auto bytes = reply_bytes(client.round_trip(server));
+      return drain(pass, {client, server, shard, bytes, true}, find_naturally(pass, batch_size_for(pass.collection.estimate, bytes)));
     } catch (const mongo::CommandError& e) {
       if (!resumed || e.code() != kKeyNotFound) throw;
       position_->tokens.pop_back();
@@ -179,59 +185,61 @@ bool RangeReader::read_naturally(const Pass& pass) {
 }
 
 // Hands on what the cursor gives. False on a stop.
-bool RangeReader::drain(const Pass& pass, mongo::Client& client, std::uint32_t server, const bson::Document& command, std::optional<oplog::ShardIndex> shard, bool natural) {
-  auto batch_size = batch_size_for(pass.collection.estimate);
-  auto expected = kBatchBytes;
+bool RangeReader::drain(const Pass& pass, const From& from, const bson::Document& command) {
+  auto batch_size = batch_size_for(pass.collection.estimate, from.reply_bytes);
+  auto expected = from.reply_bytes;
   std::optional<mongo::Cursor> cursor;
-  bool look_for_twins = shard && place_->ownership && place_->shards.size() > 1 && !place_->ownership->key().is_id() && !natural;
+  bool look_for_twins = from.shard && place_->ownership && place_->shards.size() > 1 && !place_->ownership->key().is_id() && !from.natural;
   for (;;) {
     if (throttle_) throttle_->wait(pass.stop);
-    auto share = budget_.take(expected * kCopiesOfBatch, pass.stop);
+    auto share = std::make_shared<ByteBudget::Share>(budget_.take(expected, pass.stop));
     if (pass.stop.stop_requested()) return false;
-    if (!cursor) cursor.emplace(client, server, place_->database, command);
+    if (!cursor) cursor.emplace(from.client, from.server, place_->database, command);
     auto reply = cursor->next({}, batch_size);
     if (!reply) return true;
     expected = std::max<std::uint64_t>(expected, reply->array.size());
-    share.resize(reply->array.size() * kCopiesOfBatch);
+    share->resize(reply->array.size());
     if (throttle_) throttle_->charge(reply->array.size());
-    Batch batch{reply->reply, reply->array, place_, repeated_, {}, std::move(share)};
-    bool last = false;
-    if (natural) {
-      auto token = reply->reply.view().fields("cursor").document("postBatchResumeToken");
-      if (token && !token->empty()) {
-        position_->tokens.push_back(bson::Document::copy_of(*token));
-        if (position_->tokens.size() > kTokensKept) position_->tokens.erase(position_->tokens.begin());
-        last = token->integer("$recordId").value_or(0) >= position_->end;
-      }
-      batch.position = position_;
+    bool last = from.natural && take_token(reply->reply);
+    auto batches = cut(*reply, from.shard, std::move(share));
+    if (from.natural && !batches.empty()) batches.back().position = position_;
+    for (auto& batch : batches) {
+      if (look_for_twins) refuse_twins(batch, pass.collection);
+      pass.sink.take(std::move(batch));
     }
-    if (shard && place_->ownership) leave_out_orphans(batch, *shard);
-    if (look_for_twins) refuse_twins(batch, pass.collection);
-    if (!batch.documents.empty()) pass.sink.take(std::move(batch));
     if (last) return true;
   }
 }
 
-void RangeReader::leave_out_orphans(Batch& batch, oplog::ShardIndex shard) const {
-  std::vector<bson::Element> owned;
-  std::size_t count = 0;
-  for (const auto& e : batch.documents) {
-    ++count;
-    if (place_->ownership->owner_of(*e.document()) == shard) owned.push_back(e);
+// True if the reply reaches to what was there at the beginning.
+bool RangeReader::take_token(const bson::Document& reply) {
+  auto token = reply.view().fields("cursor").document("postBatchResumeToken");
+  if (!token || token->empty()) return false;
+  auto& tokens = position_->tokens;
+  tokens.push_back(bson::Document::copy_of(*token));
+  if (tokens.size() > kTokensKept) tokens.erase(tokens.begin());
+  return token->integer("$recordId").value_or(0) >= position_->end;
+}
+
+// What one shard owns of a reply, in pieces of a size that is good to insert.
+std::vector<Batch> RangeReader::cut(const mongo::Cursor::Batch& reply, std::optional<oplog::ShardIndex> shard, std::shared_ptr<ByteBudget::Share> share) const {
+  std::vector<Batch> batches;
+  const auto* ownership = shard ? place_->ownership.get() : nullptr;
+  for (const auto& e : reply.array) {
+    auto document = *e.document();
+    if (ownership != nullptr && ownership->owner_of(document) != *shard) continue;  // an orphan
+    if (batches.empty() || batches.back().bytes + document.size() > kBatchBytes + kBatchBytes / 8) batches.push_back({reply.reply, {}, 0, place_, repeated_, {}, share});
+    batches.back().documents.push_back(document);
+    batches.back().bytes += document.size();
   }
-  if (owned.size() == count) return;
-  bson::Builder b;
-  std::size_t n = 0;
-  for (const auto& e : owned) b.value(std::to_string(n++), e);
-  batch.owner = b.finish();
-  batch.documents = batch.owner;
+  return batches;
 }
 
 // Two documents of one _id may live on different shards of the source: a twin can't tell them apart. Equal hashes are
 // only a suspicion (1.5 and 1 have the same), which the router's own view settles.
 void RangeReader::refuse_twins(const Batch& batch, const CollectionCopy& collection) {
-  for (const auto& e : batch.documents) {
-    auto id = e.fields()["_id"];
+  for (const auto& document : batch.documents) {
+    auto id = document["_id"];
     if (seen_.insert(source::hash_of(id)).second) continue;
     auto find = bson::Builder().string("find", place_->name).open_document("filter").open_document("_id").value("$eq", id).close().close().open_document("projection").int32("_id", 1).close().int32("limit", 2).finish();
     if (mongo::fetch_all(router_, place_->database, find).size() > 1)

@@ -11,6 +11,7 @@
 
 #include "base/throttle.h"
 #include "copy/collection_copy.h"
+#include "mongo/cursor.h"
 
 namespace mongotwin::copy {
 
@@ -47,15 +48,23 @@ class RangeReader {
     Sink& sink;
     std::stop_token stop;
   };
+  struct From {  // where a cursor is opened
+    mongo::Client& client;
+    std::uint32_t server;
+    std::optional<oplog::ShardIndex> shard;  // none: the router
+    std::uint64_t reply_bytes;
+    bool natural;
+  };
   bool find_place(const CollectionCopy& collection, std::size_t number);
   [[nodiscard]] bool read_all_shards(const Pass& pass);
   [[nodiscard]] bool read_naturally(const Pass& pass);
-  [[nodiscard]] bool drain(const Pass& pass, mongo::Client& client, std::uint32_t server, const bson::Document& command, std::optional<oplog::ShardIndex> shard, bool natural);
+  [[nodiscard]] bool drain(const Pass& pass, const From& from, const bson::Document& command);
+  [[nodiscard]] bool take_token(const bson::Document& reply);
+  [[nodiscard]] std::vector<Batch> cut(const mongo::Cursor::Batch& reply, std::optional<oplog::ShardIndex> shard, std::shared_ptr<ByteBudget::Share> share) const;
   [[nodiscard]] std::optional<std::int64_t> last_record(const Pass& pass, mongo::Client& client, std::uint32_t server);
   void append_read_options(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const;
   [[nodiscard]] bson::Document find_command(const Pass& pass, std::optional<oplog::ShardIndex> shard, std::int64_t batch_size) const;
   [[nodiscard]] bson::Document find_naturally(const Pass& pass, std::int64_t batch_size) const;
-  void leave_out_orphans(Batch& batch, oplog::ShardIndex shard) const;
   void refuse_twins(const Batch& batch, const CollectionCopy& collection);
   mongo::Client& client_of(oplog::ShardIndex shard);
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <mongoc/mongoc.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/log.h"
@@ -208,6 +209,14 @@ std::string Client::host_of(std::uint32_t server_id) {
   std::string host = mongoc_server_description_host(server)->host_and_port;
   mongoc_server_description_destroy(server);
   return host;
+}
+
+std::chrono::milliseconds Client::round_trip(std::uint32_t server_id) {
+  auto* server = mongoc_client_get_server_description(client_, server_id);
+  if (!server) return {};
+  std::chrono::milliseconds time(std::max<std::int64_t>(0, mongoc_server_description_round_trip_time(server)));
+  mongoc_server_description_destroy(server);
+  return time;
 }
 
 void Client::transaction(const std::vector<Statement>& statements) {

@@ -79,6 +79,8 @@ class Client {
   // The server to pin a cursor to, and its "host:port".
   [[nodiscard]] std::uint32_t select_server(ReadPreference preference = ReadPreference::primary);
   [[nodiscard]] std::string host_of(std::uint32_t server_id);
+  // As the driver has measured it lately; 0 if it has not.
+  [[nodiscard]] std::chrono::milliseconds round_trip(std::uint32_t server_id);
   // The commands run in one transaction with majority write concern; throws and aborts if one of them fails.
   // Write errors inside throw too, with the server's code.
   struct Statement {
