@@ -61,3 +61,17 @@ def test_following_the_largest_documents(roomy, limit, bytes_max):
     print(f"peak {behind / 1e6:.0f} MB, then {peak / 1e6:.0f} MB, of {limit}")
     assert peak < bytes_max, f"{behind / 1e6:.0f} MB when it was behind, then {peak / 1e6:.0f} MB"
     roomy.finish_and_compare(twin)
+
+
+@pytest.mark.parametrize("reading, copiers, limit, bytes_max", [("id", 4, "512MB", 512_000_000), ("natural", 16, "320MB", 320_000_000)])
+def test_copying_the_largest_documents(roomy, reading, copiers, limit, bytes_max):
+    pool = random.Random(3).randbytes(DOCUMENT_BYTES_MAX)
+    for n in range(40):
+        roomy.source_client.large.docs.insert_one({"_id": n, "bytes": pool[: DOCUMENT_BYTES_MAX - 300 - n]})
+    twin = roomy.twin(memory_limit=limit, reading=reading, copiers=copiers).start()
+    twin.wait_for_state("replicating", timeout=300)
+    peak = _peak_bytes(twin)
+    print(f"peak {peak / 1e6:.0f} MB of {limit}")
+    assert peak < bytes_max
+    twin.finish()
+    roomy.assert_identical()
