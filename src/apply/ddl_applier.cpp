@@ -22,10 +22,11 @@ std::string name_of(const std::string& ns) { return ns.substr(ns.find('.') + 1);
 
 bool is_buckets(const std::string& ns) { return name_of(ns).starts_with("system.buckets."); }
 
-bson::Document with_held_expiry(bson::View spec) {
+bson::Document held_back(bson::View spec) {
   bson::Builder b;
   for (const auto& e : spec) {
     if (e.key() == "ns") continue;  // old servers kept the namespace in the specification
+    if (e.key() == "hidden" && e.truthy()) continue;
     if (e.key() == "expireAfterSeconds") b.int32("expireAfterSeconds", kHeldSeconds);
     else b.element(e);
   }
@@ -161,7 +162,8 @@ void DdlApplier::create_indexes(const std::string& ns, const std::vector<bson::D
   for (const auto& spec : specs) {
     auto name = std::string(spec.view().string("name").value_or(""));
     if (auto expiry = spec["expireAfterSeconds"]) holds_.hold_ttl(ns, name, only(expiry));
-    auto held = with_held_expiry(spec);
+    if (spec["hidden"].truthy()) holds_.hold_hidden(ns, name);
+    auto held = held_back(spec);
     if (!consistent && demands_unique(spec)) holds_.hold_unique(ns, held);
     else now.push_back(held);
   }
@@ -313,8 +315,9 @@ void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant, bool consistent)
     if (e.key() == "index" && e.is_object()) {
       auto name = std::string(e.fields().string("name").value_or(""));
       if (auto expiry = e.fields()["expireAfterSeconds"]) holds_.hold_ttl(ddl.ns, name, only(expiry));
+      if (auto hidden = e.fields()["hidden"]) hidden.truthy() ? holds_.hold_hidden(ddl.ns, name) : holds_.forget_hidden(ddl.ns, name);
       // A plain index may become a TTL index by collMod (5.1 and later): the far value goes in every time.
-      auto changes = with_held_expiry(e.fields());
+      auto changes = held_back(e.fields());
       if (change_held_unique(ddl.ns, name, changes)) continue;
       if (!consistent && demands_unique(changes)) {
         hold_back_unique(ddl.ns, name, changes);
@@ -393,7 +396,9 @@ void DdlApplier::build_one_by_one(const std::string& ns, const std::vector<bson:
 }
 
 void DdlApplier::restore_held() {
-  for (const auto& index : holds_.ttls()) {
+  auto indexes = holds_.ttls();
+  for (auto& index : holds_.hidden()) indexes.push_back(std::move(index));
+  for (const auto& index : indexes) {
     auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).fields_of(index.value).close();
     append_majority(command);
     run(database_of(index.ns), command.finish(), true, {code::kIndexNotFound, code::kNamespaceNotFound});
@@ -404,7 +409,7 @@ void DdlApplier::restore_held() {
     append_majority(command);
     run(database_of(collection.ns), command.finish(), false, {});
   }
-  for (const auto& index : holds_.ttls()) holds_.forget_index(index.ns, index.name);
+  for (const auto& index : indexes) holds_.forget_index(index.ns, index.name);
   for (const auto& collection : holds_.collection_ttls()) holds_.forget_collection(collection.ns);
 }
 

@@ -31,7 +31,7 @@ class DdlApplier {
   // Builds the indexes that waited for a consistent target. One that fails does not stop the others; in the end they are
   // all named in one Error.
   void build_held_unique();
-  // Gives the target back what was held (expiry).
+  // Gives the target back what was held (expiry, hidden indexes).
   void restore_held();
 
  private:

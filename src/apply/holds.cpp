@@ -46,6 +46,7 @@ void move(Map& map, const std::string& from, const std::string& to) {
 
 void Holds::hold_ttl(const std::string& ns, const std::string& index, bson::Document value) { Lock lock(m_); ttl_[{ns, index}] = std::move(value); }
 void Holds::hold_collection_ttl(const std::string& ns, bson::Document value) { Lock lock(m_); collection_ttl_[{ns, ""}] = std::move(value); }
+void Holds::hold_hidden(const std::string& ns, const std::string& index) { Lock lock(m_); hidden_[{ns, index}] = bson::Builder().boolean("hidden", true).finish(); }
 void Holds::hold_unique(const std::string& ns, bson::Document spec) {
   Lock lock(m_);
   auto name = std::string(spec.view().string("name").value_or(""));
@@ -58,29 +59,32 @@ bool Holds::holds_collection_ttl(const std::string& ns) const { Lock lock(m_); r
 bool Holds::holds_any(const std::string& ns) const {
   Lock lock(m_);
   auto of_it = [&](const auto& e) { return e.first.first == ns; };
-  return std::any_of(ttl_.begin(), ttl_.end(), of_it) || std::any_of(unique_.begin(), unique_.end(), of_it) || std::any_of(collection_ttl_.begin(), collection_ttl_.end(), of_it);
+  return std::any_of(ttl_.begin(), ttl_.end(), of_it) || std::any_of(unique_.begin(), unique_.end(), of_it) || std::any_of(collection_ttl_.begin(), collection_ttl_.end(), of_it) || std::any_of(hidden_.begin(), hidden_.end(), of_it);
 }
 
 void Holds::forget_index(const std::string& ns, const std::string& index) {
   Lock lock(m_);
   ttl_.erase({ns, index});
+  hidden_.erase({ns, index});
   unique_.erase({ns, index});
 }
 
+void Holds::forget_hidden(const std::string& ns, const std::string& index) { Lock lock(m_); hidden_.erase({ns, index}); }
 void Holds::forget_unique(const std::string& ns, const std::string& index) { Lock lock(m_); unique_.erase({ns, index}); }
 
 void Holds::forget_collection(const std::string& ns) {
   Lock lock(m_);
-  for (auto* map : {&ttl_, &unique_, &collection_ttl_}) std::erase_if(*map, [&](const auto& e) { return e.first.first == ns; });
+  for (auto* map : {&ttl_, &unique_, &collection_ttl_, &hidden_}) std::erase_if(*map, [&](const auto& e) { return e.first.first == ns; });
 }
 
 void Holds::rename(const std::string& from, const std::string& to) {
   Lock lock(m_);
-  for (auto* map : {&ttl_, &unique_, &collection_ttl_}) move(*map, from, to);
+  for (auto* map : {&ttl_, &unique_, &collection_ttl_, &hidden_}) move(*map, from, to);
 }
 
 std::vector<Holds::Index> Holds::ttls() const { Lock lock(m_); return list(ttl_); }
 std::vector<Holds::Index> Holds::collection_ttls() const { Lock lock(m_); return list(collection_ttl_); }
+std::vector<Holds::Index> Holds::hidden() const { Lock lock(m_); return list(hidden_); }
 std::vector<Holds::Index> Holds::uniques() const { Lock lock(m_); return list(unique_); }
 
 bson::Document Holds::to_document() const {
@@ -88,6 +92,7 @@ bson::Document Holds::to_document() const {
   bson::Builder b;
   write(b, "ttl", ttl_);
   write(b, "collection_ttl", collection_ttl_);
+  write(b, "hidden", hidden_);
   write(b, "unique", unique_);
   return b.finish();
 }
@@ -96,6 +101,7 @@ void Holds::load(bson::View document) {
   Lock lock(m_);
   read(document, "ttl", ttl_);
   read(document, "collection_ttl", collection_ttl_);
+  read(document, "hidden", hidden_);
   read(document, "unique", unique_);
 }
 

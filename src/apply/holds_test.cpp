@@ -90,5 +90,21 @@ TEST(KeyQueryTest, WithoutAShardKeyItIsTheId) {
   EXPECT_EQ(bson::to_json(key_query({}, json(R"({"k": 2, "_id": {"a": 1}})")).view()), R"({ "_id" : { "a" : 1 } })");
 }
 
+TEST(HoldsTest, HiddenGoesWithItsIndexAndItsCollection) {
+  Holds holds;
+  holds.hold_hidden("d.c", "x_1");
+  holds.hold_hidden("d.c", "y_1");
+  holds.forget_hidden("d.c", "y_1");
+  holds.rename("d.c", "d.e");
+  Holds again;
+  again.load(holds.to_document());
+  ASSERT_EQ(again.hidden().size(), 1u);
+  EXPECT_EQ(again.hidden()[0].ns, "d.e");
+  EXPECT_EQ(bson::to_json(again.hidden()[0].value), R"({ "hidden" : true })");
+  again.forget_index("d.e", "x_1");
+  EXPECT_TRUE(again.hidden().empty());
+  EXPECT_FALSE(again.holds_any("d.e"));
+}
+
 }  // namespace
 }  // namespace mongotwin::apply

@@ -87,6 +87,7 @@ void Replicator::publish() {
   for (const auto& label : balancers_held) status.warnings.push_back("held until the copy is done: the balancer of the " + label);
   for (const auto& held : holds_.ttls()) status.warnings.push_back("held back until finish: expiry of index " + held.name + " on " + held.ns);
   for (const auto& held : holds_.collection_ttls()) status.warnings.push_back("held back until finish: expiry of collection " + held.ns);
+  for (const auto& held : holds_.hidden()) status.warnings.push_back("held back until finish: that index " + held.name + " on " + held.ns + " is hidden");
   for (const auto& held : holds_.uniques()) status.warnings.push_back("held back until the target is consistent: unique index " + held.name + " on " + held.ns);
   if (status.throttle.copy_bytes == 0u && status.state == State::copying) status.warnings.emplace_back("nothing is copied: the throttle is at 0 (mongotwin throttle --copy off lifts it)");
   if (status.throttle.operations == 0u && status.state != State::copying) status.warnings.emplace_back("nothing is applied: the throttle is at 0 (mongotwin throttle --operations off lifts it)");

@@ -73,3 +73,20 @@ def test_copy_says_how_fast_it_is(replica_sets):
     assert (done["bytes_per_second"], done["documents_per_second"], done["eta_s"]) == (0, 0, None)
     assert done["documents_done"] == done["documents_total"] and all(one["done"] for one in done["collections"])
     replica_sets.finish_and_compare(twin)
+
+
+def test_copiers_are_taken_away_all_and_given_back_more(replica_sets):
+    replica_sets.load()
+    twin = replica_sets.twin(copiers=1, throttle={"copy": "1MB"}).start()
+    twin.wait_until(lambda s: s["copy"]["documents_done"] > 0, "it is copying")
+    twin.command("throttle", {"copiers": 0, "copy_bytes_per_second": None})
+    paused = twin.wait_until(lambda s: any("there are 0 copiers" in w for w in s["warnings"]), "the warning is there")
+    # One copier has at most one batch in hand, and this is written before the next one is looked for.
+    assert paused["copy"]["ranges_done"] < paused["copy"]["ranges_total"]
+    writer = replica_sets.write()
+    writer.wait_for(300)
+    later = twin.status()["copy"]
+    assert later["ranges_done"] <= paused["copy"]["ranges_done"] + 1 and twin.state == "copying"
+    _throttle(twin, copiers=6)
+    twin.wait_for_state("replicating")
+    replica_sets.finish_and_compare(twin, writer)
