@@ -9,7 +9,7 @@ def _hidden(client):
 
 
 def _listed(status):
-    return {w.split()[5] for w in status["warnings"] if w.startswith("held back until finish: that index")}
+    return {w.split()[6] for w in status["warnings"] if w.startswith("held back until finish: that index")}
 
 
 def test_until_it_is_finished(replica_sets):
