@@ -346,6 +346,11 @@ void DdlApplier::shard_collection(const std::string& ns, const ShardKey& by) {
   auto command = bson::Builder();
   command.string("shardCollection", ns).document("key", by.key).boolean("unique", by.unique).open_document("collation").string("locale", "simple").close();
   bool awaited = false;
+  for (const auto& held : holds_.uniques()) {
+    if (held.ns != ns || !by.unique || !same_key(held.value.view().fields("key"), by.key)) continue;
+    build(ns, {held.value});  // else the server makes one of the same key and another name
+    holds_.forget_unique(ns, held.name);
+  }
   for (const auto& held : holds_.uniques()) awaited |= held.ns == ns && serves(held.value, by.key);
   if (awaited && !by.unique) create_stand_in(ns, by.key);
   if (by.chunks && begins_hashed(by.key)) command.int32("numInitialChunks", *by.chunks);

@@ -47,6 +47,7 @@ void BalancerHold::hold(mongo::Cluster& cluster, std::stop_token stop) {
     auto it = on_.find(label);
     return it == on_.end() ? std::nullopt : std::optional(it->second);
   }();
+  bool asked = known.has_value();  // perhaps by the run that died
   try {
     auto client = cluster.router().acquire();
     bool on = is_on(client);
@@ -60,26 +61,28 @@ void BalancerHold::hold(mongo::Cluster& cluster, std::stop_token stop) {
       return;
     }
     if (!known) set(Stage::found);
-    stop_and_wait(cluster, stop);
+    stop_and_wait(cluster, stop, asked);
     if (!stop.stop_requested()) set(Stage::stopped);
   } catch (const mongo::CommandError& e) {
     if (e.remedy() == Remedy::retry) throw;
-    if (known != Stage::stopped) set({});
+    if (!asked) set({});  // else release() looks whether it is off
     warn_(fmt::format("{}: the balancer can't be held during the copy, which is right all the same, only slower: {}{}", label, e.what(),
                       e.code() == mongo::code::kUnauthorized ? " (the role backup or clusterManager allows it)" : ""));
   }
 }
 
-void BalancerHold::stop_and_wait(mongo::Cluster& cluster, std::stop_token stop) {
+void BalancerHold::stop_and_wait(mongo::Cluster& cluster, std::stop_token stop, bool& asked) {
   auto client = cluster.router().acquire();
   while (!stop.stop_requested()) {
     try {
       client.run("admin", bson::Builder().int32("balancerStop", 1).int32("maxTimeMS", kLookMs).finish());
+      asked = true;
       waits_.report("balancer", {});
       log::info("control", "{}: its balancer is held until the documents are copied", cluster.label());
       return;
     } catch (const mongo::CommandError& e) {
       if (e.code() != mongo::code::kMaxTimeMsExpired) throw;
+      asked = true;
       waits_.report("balancer", fmt::format("{}: the balancer is stopped for the copy, and a move of chunks that is under way has yet to end", cluster.label()));
     }
   }
@@ -87,6 +90,7 @@ void BalancerHold::stop_and_wait(mongo::Cluster& cluster, std::stop_token stop) 
 }
 
 void BalancerHold::release() {
+  Lock one_at_a_time(releasing_);
   auto labels = held();
   for (auto* cluster : clusters_) {
     if (std::find(labels.begin(), labels.end(), cluster->label()) == labels.end()) continue;

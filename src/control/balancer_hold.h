@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BalancerHold: keeps the balancers of both clusters still while the copy needs it, and puts them back as they were
 // found. What it found is saved before it is changed, so that the next start can put back what a dead one held.
-// hold() and release() from one thread at a time, held() from any. What is handed in must outlive it.
+// hold() from one thread, the others from any. What is handed in must outlive it.
 #pragma once
 
 #include <functional>
@@ -34,12 +34,14 @@ class BalancerHold {
  private:
   enum class Stage { found, stopped };  // that it is on; and it was stopped since
   void hold(mongo::Cluster& cluster, std::stop_token stop);
-  void stop_and_wait(mongo::Cluster& cluster, std::stop_token stop);
+  // `asked` is set when the balancer has been told.
+  void stop_and_wait(mongo::Cluster& cluster, std::stop_token stop, bool& asked);
   void save();
   std::vector<mongo::Cluster*> clusters_;
   checkpoint::CheckpointStore& store_;
   WaitBoard& waits_;
   std::function<void(std::string)> warn_;
+  Mutex releasing_;
   mutable Mutex m_;
   std::map<std::string, Stage> on_ GUARDED_BY(m_);  // by label: those that were on when they were found
 };

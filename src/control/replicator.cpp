@@ -75,6 +75,8 @@ void Replicator::run(std::stop_token stop) {
       Lock lock(m_);
       // What is wrong before anything was changed ends the program; later the state stays to be seen until the stop.
       if (error_ && !connected_) break;
+      // A copy does not see what failed beside it; it must not go on, and hold balancers, for a pair that has failed.
+      if (error_) drive_stop.request_stop();
     }
     if (stop.stop_requested()) break;
     tick.wait(stop, kPublishEvery);
@@ -82,8 +84,9 @@ void Replicator::run(std::stop_token stop) {
   drive_stop.request_stop();
   drive_signal_.notify();
   // An index build on the target can't be broken off from here and may take hours; the checkpoint before it stands.
-  std::jthread patience([](std::stop_token ended) {
+  std::jthread patience([this](std::stop_token ended) {
     if (!sleep_for(ended, kStopPatience)) return;
+    release_balancers();
     log::warn("control", "the target is still busy with a command; leaving it to that: the next start goes on from the checkpoint");
     std::_Exit(0);
   });

@@ -131,6 +131,7 @@ void BatchWriter::insert(Documents documents, const Batch& batch, CollectionCopy
       // Ordered, the server stops at a document that an earlier try has left there: go on behind it.
       documents = documents.subspan(ordered && there ? *there + 1 : documents.size());
     } catch (const mongo::CommandError& e) {
+      share.resize(0);
       if (e.remedy() != Remedy::retry) return insert_halves(documents, e, batch, collection, stop);
       report_(e.what());
       waited = true;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "apply/mongo_writer.h"
@@ -109,6 +110,7 @@ Plan CopyPlan::load() {
     else plan.collections.push_back(collection_of(doc));
   }
   for (const auto& doc : read(kRanges)) plan.ranges.push_back(range_of(doc));
+  for (const auto& r : plan.ranges) plan.next_number = std::max(plan.next_number, r.number + 1);
   // Ranges by _id of a collection that was to be read in natural order, of which not all may have been saved.
   std::set<std::size_t> natural;
   for (const auto& r : plan.ranges)

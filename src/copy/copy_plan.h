@@ -32,6 +32,7 @@ struct Plan {
   std::vector<PlannedCollection> collections;
   std::vector<source::SourceView> views;
   std::vector<PlannedRange> ranges;
+  std::size_t next_number = 0;  // that no range has, one that does not count any more included
 };
 
 class CopyPlan {

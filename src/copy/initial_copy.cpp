@@ -23,15 +23,16 @@ constexpr const char* kMoved = "moved";
 // To whichever writer is free.
 class InitialCopy::QueueSink final : public RangeReader::Sink {
  public:
-  QueueSink(InitialCopy& copy, std::shared_ptr<RangeRun> run, int reader, std::stop_token stop) : copy_(copy), run_(std::move(run)), reader_(reader), stop_(std::move(stop)) {}
+  QueueSink(InitialCopy& copy, std::shared_ptr<RangeRun> run, std::stop_token stop) : copy_(copy), run_(std::move(run)), stop_(std::move(stop)) {}
 
   void take(Batch batch) override {
     auto number = run_->took(batch);
     {
       Lock lock(copy_.m_);
       copy_.wait_for(stop_, [this]() TWIN_TSA(no_thread_safety_analysis) {
+        // A reader too many ends its range: another could not go on with it.
         auto copiers = copy_.limits_.copiers();
-        return reader_ < copiers && copy_.queue_.size() < kQueuedPerCopier * static_cast<std::size_t>(copiers);
+        return copiers > 0 && copy_.queue_.size() < kQueuedPerCopier * static_cast<std::size_t>(copiers);
       });
       if (stop_.stop_requested()) return;
       copy_.queue_.push_back({run_, number, std::move(batch)});
@@ -43,7 +44,6 @@ class InitialCopy::QueueSink final : public RangeReader::Sink {
  private:
   InitialCopy& copy_;
   std::shared_ptr<RangeRun> run_;
-  const int reader_;
   std::stop_token stop_;
 };
 
@@ -53,6 +53,11 @@ class InitialCopy::OrderedSink final : public RangeReader::Sink {
   OrderedSink(InitialCopy& copy, RangeRun& run, BatchWriter& writer, std::stop_token stop) : copy_(copy), run_(run), writer_(writer), stop_(std::move(stop)) {}
 
   void take(Batch batch) override {
+    {
+      Lock lock(copy_.m_);
+      copy_.wait_for(stop_, [this]() TWIN_TSA(no_thread_safety_analysis) { return copy_.limits_.copiers() > 0; });
+    }
+    if (stop_.stop_requested()) return;
     auto number = run_.took(batch);
     auto size = writer_.write(batch, run_.collection(), stop_);
     if (stop_.stop_requested()) return;
@@ -195,9 +200,9 @@ void InitialCopy::take(const Plan& plan) {
     i.indexed = plan.collections[n].indexed;
     if (i.indexed) indexes_done_ += i.copy.from.indexes.size();
   }
+  next_number_ = plan.next_number;
   for (const auto& range : plan.ranges) {
     auto& i = *items_.at(range.what.collection);
-    next_number_ = std::max(next_number_, range.number + 1);
     i.copy.documents += range.size.documents;
     i.copy.bytes += range.size.bytes;
     bytes_before_ += range.size.bytes;
@@ -275,7 +280,7 @@ void InitialCopy::read_ranges(int number, std::stop_token stop) {
       OrderedSink sink(*this, *run, writer, stop);
       end = reader.read(run->range(), run->collection(), sink, stop);
     } else {
-      QueueSink sink(*this, run, number, stop);
+      QueueSink sink(*this, run, stop);
       end = reader.read(run->range(), run->collection(), sink, stop);
     }
     if (end == RangeReader::End::stopped || stop.stop_requested()) return;
@@ -433,6 +438,9 @@ void InitialCopy::recreate(const CollectionCopy& collection, std::stop_token sto
     ddl_.apply({oplog::DdlKind::drop, collection.target_ns, {}, false, {}, {}}, true, false);
     ddl_.create_collection(collection.target_ns, collection.from.options, true);
   });
+  if (!limits_.indexes_before || collection.from.indexes.empty()) return;
+  retrying(stop, [&] { ddl_.create_indexes(collection.target_ns, collection.from.indexes, false); });
+  retrying(stop, note_held_);
 }
 
 std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume) {

@@ -43,6 +43,18 @@ std::string identity(mongo::Client& client, std::uint32_t server) {
 
 }  // namespace
 
+// A secondary may be behind the position from which the oplog is replayed, and so may a new primary's view of what is
+// committed. Not by afterClusterTime: such a read waits for every prepared transaction, which the copy would wait for, too.
+void RangeReader::expect_state(mongo::Client& client, std::uint32_t server, oplog::ShardIndex shard) const {
+  if (shard >= options_.not_before.size()) return;
+  auto hello = bson::Builder().int32("hello", 1).finish();
+  auto session = client.start_session();
+  auto reply = client.run_on(server, *session, "admin", hello);
+  auto has = reply.view().fields("lastWrite").fields("majorityOpTime")["ts"].timestamp().value_or(bson::Timestamp());
+  if (has < options_.not_before[shard])
+    throw mongo::CommandError(Remedy::retry, 0, false, fmt::format("{}: {} is behind the start of the copy ({}): it is at {}", client.label(), client.host_of(server), oplog::to_string(options_.not_before[shard]), oplog::to_string(has)));
+}
+
 mongo::Client& RangeReader::client_of(oplog::ShardIndex shard) {
   auto it = clients_.find(shard);
   if (it == clients_.end()) it = clients_.emplace(shard, source_.shards()[shard].pool->acquire()).first;
@@ -100,8 +112,6 @@ RangeReader::End RangeReader::read(const Range& range, const CollectionCopy& col
 void RangeReader::append_read_options(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const {
   b.open_document("readConcern").string("level", collection.at ? "snapshot" : "majority");
   if (collection.at) b.timestamp("atClusterTime", *collection.at);
-  // A secondary may be behind the position from which the oplog is replayed.
-  else if (shard && *shard < options_.not_before.size()) b.timestamp("afterClusterTime", options_.not_before[*shard]);
   b.close();
   // The driver sends none of its own with a server that was chosen by hand.
   if (shard && options_.preference != mongo::ReadPreference::primary) b.open_document("$readPreference").string("mode", "secondaryPreferred").close();
@@ -128,6 +138,7 @@ bson::Document RangeReader::find_command(const Pass& pass, std::optional<oplog::
 bool RangeReader::read_all_shards(const Pass& pass) {
   auto read = [&](mongo::Client& client, mongo::ReadPreference preference, std::optional<oplog::ShardIndex> shard) {
     auto server = client.select_server(preference);
+    if (shard) expect_state(client, server, *shard);
     auto bytes = reply_bytes(client.round_trip(server));
     return drain(pass, {client, server, shard, bytes, false}, find_command(pass, shard, batch_size_for(pass.collection.estimate, bytes)));
   };
@@ -164,6 +175,7 @@ bool RangeReader::read_naturally(const Pass& pass) {
   if (std::find(place_->shards.begin(), place_->shards.end(), shard) == place_->shards.end()) return true;  // owns nothing now
   auto& client = client_of(shard);
   auto server = client.select_server(options_.preference);
+  expect_state(client, server, shard);
   auto member = identity(client, server);
   if (!position_ || position_->member != member || position_->version != place_->version) {
     if (position_) pass.sink.again();

@@ -66,6 +66,7 @@ class RangeReader {
   [[nodiscard]] bson::Document find_command(const Pass& pass, std::optional<oplog::ShardIndex> shard, std::int64_t batch_size) const;
   [[nodiscard]] bson::Document find_naturally(const Pass& pass, std::int64_t batch_size) const;
   void refuse_twins(const Batch& batch, const CollectionCopy& collection);
+  void expect_state(mongo::Client& client, std::uint32_t server, oplog::ShardIndex shard) const;
   mongo::Client& client_of(oplog::ShardIndex shard);
 
   mongo::Cluster& source_;

@@ -13,6 +13,7 @@ namespace mongotwin::copy {
 namespace {
 
 constexpr std::size_t kSamplesPerRange = 10;
+constexpr int kUuidParameterSince = 6;  // find takes collectionUUID since 6.0
 constexpr std::size_t kRangesMax = 20'000;
 constexpr std::size_t kScatterSamples = 10;
 constexpr int kScatterRun = 50;
@@ -54,16 +55,29 @@ std::vector<bson::Document> sample(mongo::Shard& shard, const std::string& ns, s
   }
 }
 
-// The greatest {_id: …} of now.
-std::optional<bson::Document> last_id(mongo::Cluster& source, const source::SourceCollection& collection) {
+// The greatest {_id: …} of now; unknown where its name may be another collection's by now, or it is not there.
+struct LastId {
+  bool known = false;
+  std::optional<bson::Document> id;  // none: it is empty
+};
+
+LastId last_id(mongo::Cluster& source, const source::SourceCollection& collection) {
+  if (source.sharded() && source.major() < kUuidParameterSince) return {};
   auto [database, name] = split(collection.ns);
   auto client = source.router().acquire();
   bson::Builder b;
-  b.string("find", name).open_document("projection").int32("_id", 1).close().open_document("sort").int32("_id", -1).close().open_document("hint").int32("_id", 1).close();
+  if (source.sharded()) b.string("find", name).uuid("collectionUUID", collection.uuid.view());
+  else b.uuid("find", collection.uuid.view());
+  b.open_document("projection").int32("_id", 1).close().open_document("sort").int32("_id", -1).close().open_document("hint").int32("_id", 1).close();
   b.int32("limit", 1).boolean("singleBatch", true).open_document("readConcern").string("level", "majority").close();
-  auto found = mongo::fetch_all(client, database, b.finish());
-  if (found.empty()) return {};
-  return found.front().detached();
+  try {
+    auto found = mongo::fetch_all(client, database, b.finish());
+    if (found.empty()) return {true, {}};
+    return {true, found.front().detached()};
+  } catch (const mongo::CommandError& e) {
+    if (e.code() == mongo::code::kNamespaceNotFound || e.code() == mongo::code::kCollectionUuidMismatch || e.code() == mongo::code::kCommandNotSupportedOnView) return {};
+    throw;
+  }
 }
 
 // Equal to the server, which refuses a range between the two.
@@ -110,8 +124,8 @@ Size estimate(mongo::Cluster& source, const source::SourceCollection& collection
 std::vector<Range> cut(mongo::Cluster& source, const source::SourceCollection& collection, std::size_t index, Size size, std::uint64_t range_bytes, Reading reading) {
   auto options = collection.options.view();
   if (options["capped"].truthy() || options["clusteredIndex"]) return {{index, Range::By::order, {}, {}, false, 0, {}, false}};
-  auto last = last_id(source, collection);
-  if (!last) return {};
+  auto [known, last] = last_id(source, collection);
+  if (known && !last) return {};
   auto wanted = std::clamp<std::size_t>(size.bytes / range_bytes, 1, kRangesMax);
   wanted = std::min<std::size_t>(wanted, size.documents / 100 + 1);
   auto largest = *std::max_element(collection.shards.begin(), collection.shards.end(), [&](auto a, auto b) {
@@ -136,6 +150,10 @@ std::vector<Range> cut(mongo::Cluster& source, const source::SourceCollection& c
     lower = bound;
   }
   // Without an end it would run after a source that inserts faster than it is copied.
+  if (!last) {
+    ranges.push_back({index, Range::By::id, lower, {}, false, 0, {}, false});
+    return ranges;
+  }
   if (!is_same(lower, *last)) ranges.push_back({index, Range::By::id, lower, last, false, 0, {}, false});
   ranges.push_back({index, Range::By::id, last, {}, true, 0, {}, false});
   return ranges;

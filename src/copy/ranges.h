@@ -42,7 +42,7 @@ enum class Reading { automatic, natural, id };
 
 // An estimate: orphans count too.
 [[nodiscard]] Size estimate(mongo::Cluster& source, const source::SourceCollection& collection);
-// None if it is empty: what comes later is in the oplog.
+// None if it is known to be empty: what comes later is in the oplog.
 [[nodiscard]] std::vector<Range> cut(mongo::Cluster& source, const source::SourceCollection& collection, std::size_t index, Size size, std::uint64_t range_bytes, Reading reading);
 
 }  // namespace mongotwin::copy

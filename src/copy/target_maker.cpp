@@ -72,7 +72,10 @@ void TargetMaker::create_index_of(const apply::ShardKey& by, const Wanted& c) {
     if (!index["unique"].truthy() && !index["prepareUnique"].truthy()) return ddl_.create_indexes(c.ns, {index}, false);
     unique = &index;
   }
-  if (unique) ddl_.create_indexes(c.ns, {*unique}, false);
+  if (!unique) return;
+  // With `unique` the server would make that of the key at once: then it is the source's own, name and all.
+  bool at_once = by.unique && apply::same_key(unique->view().fields("key"), by.key);
+  ddl_.create_indexes(c.ns, {*unique}, at_once);
 }
 
 // Before the collection is sharded: the server then makes a chunk of every range, where it belongs.

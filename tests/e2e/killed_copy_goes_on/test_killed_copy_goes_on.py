@@ -61,7 +61,7 @@ def test_killed_again_and_again_under_load(request, pair_name, kills):
     pair.load()
     _fill(pair.source_client)
     writer = pair.write(rate=100)
-    twin = pair.twin(copiers=2, throttle={"copy": "10MB"})
+    twin = pair.twin(copiers=2, throttle={"copy": "5MB"})
     done = 0
     for kill in range(kills):
         twin.start()

@@ -131,7 +131,9 @@ def test_unique_and_collation_and_the_index_of_the_key(pair):
     client.shop.things.create_index([("k", 1), ("z", 1)], collation=simple, name="serves")
     pair.source.shard_collection("shop.things", {"k": 1}, collation=simple)
     pair.source.shard_collection("shop.unique", {"k": 1}, unique=True)
-    for name in ("things", "unique"):
+    client.shop.named.create_index("k", unique=True, name="its own name")
+    pair.source.shard_collection("shop.named", {"k": 1}, unique=True)
+    for name in ("things", "unique", "named"):
         client.shop[name].insert_many([{"_id": n, "k": n, "z": -n} for n in range(500)])
     copied(pair).finish()
     pair.assert_identical(sharding=True)

@@ -90,3 +90,15 @@ def test_copiers_are_taken_away_all_and_given_back_more(replica_sets):
     _throttle(twin, copiers=6)
     twin.wait_for_state("replicating")
     replica_sets.finish_and_compare(twin, writer)
+
+
+def test_fewer_copiers_in_the_middle_of_their_ranges(replica_sets):
+    """Those that are too many end what they have begun: nobody else could."""
+    for n in range(0, 16_000, 1000):
+        replica_sets.source_client.big.c.insert_many([{"_id": i, "pad": b"\1" * 4000} for i in range(n, n + 1000)])
+    twin = replica_sets.twin(copiers=4, throttle={"copy": "20MB"}).start()
+    twin.wait_until(lambda s: s["copy"]["documents_done"] > 1500, "all of them are reading")
+    twin.command("throttle", {"copiers": 1, "copy_bytes_per_second": None})
+    twin.wait_for_state("replicating")
+    twin.finish()
+    replica_sets.assert_identical()
