@@ -203,15 +203,15 @@ bool RangeReader::drain(const Pass& pass, const From& from, const bson::Document
   std::optional<mongo::Cursor> cursor;
   bool look_for_twins = from.shard && place_->ownership && place_->shards.size() > 1 && !place_->ownership->key().is_id() && !from.natural;
   for (;;) {
-    if (throttle_) throttle_->wait(pass.stop);
+    if (throttle_ && !throttle_->take(expected, pass.stop)) return false;
     auto share = std::make_shared<ByteBudget::Share>(budget_.take(expected, pass.stop));
     if (pass.stop.stop_requested()) return false;
     if (!cursor) cursor.emplace(from.client, from.server, place_->database, command);
     auto reply = cursor->next({}, batch_size);
+    if (throttle_) throttle_->correct(expected, reply ? reply->array.size() : 0);
     if (!reply) return true;
     expected = std::max<std::uint64_t>(expected, reply->array.size());
     share->resize(reply->array.size());
-    if (throttle_) throttle_->charge(reply->array.size());
     bool last = from.natural && take_token(reply->reply);
     auto batches = cut(*reply, from.shard, std::move(share));
     if (from.natural && !batches.empty()) batches.back().position = position_;
