@@ -95,5 +95,6 @@ class HotDocuments:
         except (DuplicateKeyError, AutoReconnect):
             pass
         except OperationFailure as error:
-            if not is_transient(error):
+            # 61: the key was refined just now, and an upsert by the old one is refused.
+            if not is_transient(error) and error.code != 61:
                 raise
