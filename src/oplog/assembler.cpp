@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
@@ -105,6 +106,7 @@ bool Assembler::is_barrier(ShardIndex shard, const Entry& entry) const {
 }
 
 std::vector<Op> Assembler::feed(ShardIndex shard, const Entry& entry) {
+  TWIN_INVARIANT(!has_more());
   std::vector<Op> out;
   if (Catalog::is_ddl(entry)) {
     feed_ddl(shard, entry, entry.ts, out);
@@ -116,6 +118,14 @@ std::vector<Op> Assembler::feed(ShardIndex shard, const Entry& entry) {
   } else if (entry.op != EntryOp::noop) {
     feed_write(shard, entry, entry.ts, false, out);
   }
+  return out;
+}
+
+std::vector<Op> Assembler::more() {
+  auto part = std::move(rest_.parts.front());
+  rest_.parts.pop_front();
+  std::vector<Op> out;
+  unwrap(rest_.shard, part, rest_.visible, true, out);
   return out;
 }
 
@@ -158,16 +168,15 @@ void Assembler::feed_ddl(ShardIndex shard, const Entry& entry, Timestamp visible
   }
 }
 
-void Assembler::unwrap(ShardIndex shard, const std::vector<Entry>& parts, Timestamp visible, bool in_transaction, std::vector<Op>& out) {
-  for (const auto& part : parts)
-    for (const auto& e : part.o.fields("applyOps")) {
-      auto inner = parse_inner(part, *e.document());
-      if (part.from_migrate) inner.from_migrate = true;
-      if (inner.op == EntryOp::insert && is_command_of_a_client(part)) inner.op = EntryOp::update;
-      if (Catalog::is_ddl(inner)) feed_ddl(shard, inner, visible, out);
-      else if (inner.op == EntryOp::command && inner.command() == "applyOps") unwrap(shard, {inner}, visible, in_transaction, out);
-      else if (inner.op != EntryOp::noop) feed_write(shard, inner, visible, in_transaction, out);
-    }
+void Assembler::unwrap(ShardIndex shard, const Entry& part, Timestamp visible, bool in_transaction, std::vector<Op>& out) {
+  for (const auto& e : part.o.fields("applyOps")) {
+    auto inner = parse_inner(part, *e.document());
+    if (part.from_migrate) inner.from_migrate = true;
+    if (inner.op == EntryOp::insert && is_command_of_a_client(part)) inner.op = EntryOp::update;
+    if (Catalog::is_ddl(inner)) feed_ddl(shard, inner, visible, out);
+    else if (inner.op == EntryOp::command && inner.command() == "applyOps") unwrap(shard, inner, visible, in_transaction, out);
+    else if (inner.op != EntryOp::noop) feed_write(shard, inner, visible, in_transaction, out);
+  }
 }
 
 Assembler::Open& Assembler::hold(ShardIndex shard, const Entry& entry) {
@@ -175,24 +184,22 @@ Assembler::Open& Assembler::hold(ShardIndex shard, const Entry& entry) {
   // A chain starts with a null prevOpTime: what an earlier try under the same number left is void.
   if (entry.previous.is_null() && !open.emitted) open = Open{};
   if (open.first.is_null()) open.first = entry.ts;
-  if (!open.emitted) {
-    // A transaction may stay open for long: it must not keep a whole batch of the reader alive.
-    open.parts.push_back(parse_entry(entry.doc.detached()));
-  }
+  if (!open.emitted) open.parts.push_back(parse_entry(keep_(entry.doc)));
   open.prepared = open.prepared || entry.o["prepare"].truthy();
   open.maybe_half = open.prepared && !exact_ && entry.ts <= *std::max_element(listed_up_to_.begin(), listed_up_to_.end());
   return open;
 }
 
 void Assembler::feed_apply_ops(ShardIndex shard, const Entry& entry, std::vector<Op>& out) {
-  if (!is_chained(entry)) return unwrap(shard, {entry}, entry.ts, !entry.transaction.empty(), out);
+  if (!is_chained(entry)) return unwrap(shard, entry, entry.ts, !entry.transaction.empty(), out);
   auto& open = hold(shard, entry);
   if (is_partial_or_prepared(entry)) return;
   auto parts = std::move(open.parts);
   if (!parts.front().previous.is_null())
     throw Error(Remedy::resync, fmt::format("shard {}: the transaction that ends at ts {} began before the start position", shard_names_[shard], to_string(entry.ts)), "start again with a new copy");
   open_.erase({shard, entry.transaction});
-  unwrap(shard, parts, entry.ts, true, out);
+  rest_ = {shard, entry.ts, std::move(parts)};
+  out = more();
 }
 
 void Assembler::feed_commit(ShardIndex shard, const Entry& entry, std::vector<Op>& out) {
@@ -203,18 +210,28 @@ void Assembler::feed_commit(ShardIndex shard, const Entry& entry, std::vector<Op
     open_.erase(mine);
     return;
   }
-  std::vector<std::vector<Op>> by_shard;
+  std::vector<std::pair<ShardIndex, Open*>> participants;
   for (ShardIndex s = 0; s < shard_names_.size(); ++s) {
     auto it = open_.find({s, entry.transaction});
     if (it == open_.end() || !it->second.prepared || it->second.emitted) continue;
     if (s != shard && it->second.maybe_half) continue;  // at its own commit, unless that is from before the copy
-    unwrap(s, it->second.parts, entry.ts, true, by_shard.emplace_back());
-    if (it->second.maybe_half) only_take_away(by_shard.back());
-    it->second.parts.clear();
     it->second.emitted = true;
+    participants.emplace_back(s, &it->second);
+  }
+  bool alone = participants.size() == 1 && !participants.front().second->maybe_half;
+  std::vector<std::vector<Op>> by_shard;
+  for (auto& [s, open] : participants) {
+    auto parts = std::exchange(open->parts, {});
+    if (alone) {
+      rest_ = {s, entry.ts, std::move(parts)};
+      break;
+    }
+    auto& ops = by_shard.emplace_back();
+    for (const auto& part : parts) unwrap(s, part, entry.ts, true, ops);
+    if (open->maybe_half) only_take_away(ops);
   }
   open_.erase(mine);
-  if (by_shard.size() == 1) out = std::move(by_shard.front());
+  if (alone) out = more();
   else order_moves(by_shard, out);
 }
 

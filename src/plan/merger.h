@@ -30,6 +30,10 @@ class Merger {
 
   // Any thread. Entries later than this stay; without a call there is no limit.
   void plan_up_to(oplog::Timestamp horizon) { horizon_ = packed(horizon); }
+  [[nodiscard]] oplog::Timestamp horizon() const {
+    auto at = horizon_.load();
+    return {static_cast<std::uint32_t>(at >> 32), static_cast<std::uint32_t>(at)};
+  }
   // Any thread: all that this shard will ever say is in the journal; it holds up nobody any more.
   void end(oplog::ShardIndex shard) { lots_[shard].ended = true; }
 

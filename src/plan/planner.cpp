@@ -51,6 +51,17 @@ bool Planner::lanes_quiet() const { return (exact_ ? frontier_.in_flight() : fro
 void Planner::stop_after(std::vector<Timestamp> last) {
   Lock lock(m_);
   stop_after_ = std::move(last);
+  stopped_ = false;
+}
+
+void Planner::stop_at_the_end() {
+  Lock lock(m_);
+  stop_at_the_end_ = true;
+}
+
+bool Planner::at_the_end() const {
+  Lock lock(m_);
+  return stop_at_the_end_;
 }
 
 std::vector<Timestamp> Planner::planned() const {
@@ -92,7 +103,7 @@ Planner::Go Planner::gates() {
   bool parked = work_.has_parked && work_.has_parked();
   if (barrier_ || (parked && exact_)) {
     if (open_ops_ > 0 && !barrier_) {
-      close_epoch(backlog_.empty());
+      close_epoch(entry_done());
       return Go::again;
     }
     if (frontier_.active() > 0) return Go::idle;
@@ -107,7 +118,7 @@ Planner::Go Planner::change_lanes() {
   std::size_t wanted = lanes_wanted_;
   if (wanted == lanes_used_ || wanted == 0 || wanted > lanes_.size()) return Go::on;
   if (open_ops_ > 0) {
-    close_epoch(backlog_.empty());
+    close_epoch(entry_done());
     return Go::again;
   }
   if (frontier_.active() > 0) return Go::idle;
@@ -130,7 +141,11 @@ Planner::Go Planner::become_exact() {
 }
 
 Planner::Go Planner::work_off_backlog() {
-  while (!backlog_.empty()) {
+  while (!entry_done()) {
+    if (backlog_.empty()) {
+      take(assembler_.more());
+      continue;
+    }
     if (backlog_.front().kind != OpKind::ddl) {
       // A large transaction goes in several epochs, the last of which has the cut.
       if (epoch_full(backlog_.front().o.size())) {
@@ -157,7 +172,7 @@ Planner::Go Planner::work_off_backlog() {
       ddls.push_back(backlog_.front().ddl);
       backlog_.pop_front();
     }
-    close_ddl(std::move(ddls), backlog_.empty());
+    close_ddl(std::move(ddls), entry_done());
     return Go::again;
   }
   return Go::on;
@@ -169,7 +184,8 @@ Planner::Go Planner::plan_next() {
     Lock lock(m_);
     if (stop_after_ && reached(*stop_after_)) next = nullptr;
   }
-  if (!exact_ && reached(exact_after_) && rebuilt() && assembler_.whole()) return become_exact();
+  bool past = reached(exact_after_) || (next == nullptr && at_the_end());
+  if (!exact_ && past && rebuilt() && assembler_.whole()) return become_exact();
   if (!next || held_ || lanes_wanted_ == 0) {
     auto step = settle();
     return step == Step::idle ? Go::idle : Go::again;
@@ -190,8 +206,12 @@ Planner::Go Planner::plan_next() {
   auto merged = merger_.pop();
   auto ops = assembler_.feed(merged.shard, merged.entry);
   if (!ops.empty() && ops.front().in_transaction) ++open_by_kind_["transaction"];
-  backlog_.insert(backlog_.end(), std::make_move_iterator(ops.begin()), std::make_move_iterator(ops.end()));
+  take(std::move(ops));
   return Go::again;
+}
+
+void Planner::take(std::vector<Op> ops) {
+  backlog_.insert(backlog_.end(), std::make_move_iterator(ops.begin()), std::make_move_iterator(ops.end()));
 }
 
 void Planner::add(const Op& op) {
@@ -266,7 +286,8 @@ Step Planner::settle() {
   if (positions() != last_cut_ && room_in_flight()) close_epoch(true);  // only time has passed, or entries that change nothing
   Lock lock(m_);
   if (held_ && open_ops_ == 0 && lanes_quiet() && last_cut_ == positions()) drained_ = true;
-  if (stop_after_ && reached(*stop_after_) && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
+  bool over = (stop_after_ && reached(*stop_after_)) || (stop_at_the_end_ && exact_ && !held_ && lanes_wanted_ != 0 && merger_.peek() == nullptr);
+  if (over && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
   return Step::idle;
 }
 

@@ -59,8 +59,11 @@ class Planner {
   void hold(bool on);
   // Any thread: held, and everything that was planned is on the target: no write is under way until hold(false).
   [[nodiscard]] bool drained() const;
-  // Any thread, once: stop planning when every shard's position has reached `last[shard]`.
+  // Any thread: stop planning when every shard's position has reached `last[shard]`; again for a later end.
   void stop_after(std::vector<oplog::Timestamp> last);
+  // Any thread: stop when nothing more can come of what has been read; the readers must have ended. Then the target is
+  // exact, whatever exact_after says: it can't hold what was never read.
+  void stop_at_the_end();
   [[nodiscard]] bool stopped() const { return stopped_; }  // reached stop_after and everything is applied
   [[nodiscard]] std::vector<oplog::Timestamp> planned() const;
   // True once every shard's position is past exact_after and no transaction is applied in part: from here on every cut
@@ -72,11 +75,14 @@ class Planner {
   [[nodiscard]] Go change_lanes();        // documents go to other lanes only when no lane has any
   [[nodiscard]] Go become_exact();
   [[nodiscard]] Go work_off_backlog();    // operations of the last entry that are not planned yet
+  [[nodiscard]] bool entry_done() const { return backlog_.empty() && !assembler_.has_more(); }
   [[nodiscard]] Go plan_next();
+  void take(std::vector<oplog::Op> ops);
   void add(const oplog::Op& op);
   void close_epoch(bool with_cut);
   void close_ddl(std::vector<std::shared_ptr<const oplog::Ddl>> ddls, bool with_cut);
   [[nodiscard]] Cut make_cut();
+  [[nodiscard]] bool at_the_end() const;  // what comes next is all there will be
   [[nodiscard]] bool hand_over();         // false if a lane's queue is full
   [[nodiscard]] bool reached(const std::vector<oplog::Timestamp>& goal) const;
   [[nodiscard]] bool rebuilt() const;     // everything up to the start is read again: all open transactions are known
@@ -109,6 +115,7 @@ class Planner {
   mutable Mutex m_;
   std::vector<oplog::Timestamp> planned_ GUARDED_BY(m_);
   std::optional<std::vector<oplog::Timestamp>> stop_after_ GUARDED_BY(m_);
+  bool stop_at_the_end_ GUARDED_BY(m_) = false;
   bool drained_ GUARDED_BY(m_) = false;
 };
 

@@ -75,3 +75,24 @@ def test_copying_the_largest_documents(roomy, reading, copiers, limit, bytes_max
     assert peak < bytes_max
     twin.finish()
     roomy.assert_identical()
+
+
+def test_a_transaction_larger_than_the_limit(make_pair, base_dir):
+    """A transaction is held until it commits; beyond its share of memory it waits on the disk, and is applied part by part."""
+    with ReplicaSet(name="large", base_dir=base_dir / "large", cache_gb=2, oplog_mb=2048) as source, ReplicaSet(name="copy", base_dir=base_dir / "copy", cache_gb=1) as target:
+        pair = make_pair(source, target)
+        pair.load(500)
+        twin = pair.twin(memory_limit="256MB").start()
+        twin.wait_for_state("replicating")
+        docs = pair.source_client.large.docs
+        pair.source_client.large.create_collection("docs")
+        pool = random.Random(5).randbytes(1_100_000)
+        with pair.source_client.start_session() as session, session.start_transaction():
+            for n in range(400):
+                docs.insert_one({"_id": n, "bytes": pool[n : n + 1_000_000]}, session=session)
+        twin.wait_caught_up(pair.source_client, timeout=300)
+        peak = _peak_bytes(twin)
+        print(f"peak {peak / 1e6:.0f} MB of 256MB")
+        assert peak < 256_000_000
+        pair.finish_and_compare(twin)
+        pair.close()
