@@ -400,6 +400,25 @@ void DdlApplier::build_one_by_one(const std::string& ns, const std::vector<bson:
   }
 }
 
+void DdlApplier::hold_again() {
+  auto change = [&](const std::string& ns, bson::Builder& command) {
+    append_majority(command);
+    run(database_of(ns), command.finish(), true, {code::kIndexNotFound, code::kNamespaceNotFound});
+  };
+  for (const auto& index : holds_.ttls()) {
+    auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).int32("expireAfterSeconds", kHeldSeconds).close();
+    change(index.ns, command);
+  }
+  for (const auto& index : holds_.hidden()) {
+    auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).boolean("hidden", false).close();
+    change(index.ns, command);
+  }
+  for (const auto& collection : holds_.collection_ttls()) {
+    auto command = bson::Builder().string("collMod", name_of(collection.ns)).string("expireAfterSeconds", "off");
+    change(collection.ns, command);
+  }
+}
+
 void DdlApplier::restore_held() {
   auto indexes = holds_.ttls();
   for (auto& index : holds_.hidden()) indexes.push_back(std::move(index));

@@ -33,6 +33,8 @@ class DdlApplier {
   void build_held_unique();
   // Gives the target back what was held (expiry, hidden indexes).
   void restore_held();
+  // The way back: holds again, on the server, what the Holds list. What is gone meanwhile is passed over.
+  void hold_again();
 
  private:
   // False if it was done already: the server answered one of `fine`, which is no error in tolerant mode.

@@ -160,6 +160,17 @@ std::string to_json(View view, std::size_t limit) {
   return out;
 }
 
+std::string to_canonical_json(View view) {
+  bson_t b;
+  view.borrow(&b);
+  std::size_t size = 0;
+  char* json = bson_as_canonical_extended_json(&b, &size);
+  if (!json) return "\"(not representable as JSON)\"";
+  std::string out(json, size);
+  bson_free(json);
+  return out;
+}
+
 std::string to_json(const Element& element, std::size_t limit) {
   if (!element) return "(none)";
   auto text = to_json(Builder().value("v", element).finish(), limit + 10);  // { "v" : … }

@@ -134,6 +134,8 @@ class View {
 
 // Canonical enough for a person: relaxed extended JSON, cut to `limit` characters.
 [[nodiscard]] std::string to_json(View view, std::size_t limit = 512);
+// The whole of it, every type told apart.
+[[nodiscard]] std::string to_canonical_json(View view);
 // The value alone, e.g. for naming an _id in a message.
 [[nodiscard]] std::string to_json(const Element& element, std::size_t limit = 512);
 

@@ -10,7 +10,7 @@
 namespace mongotwin::checkpoint {
 namespace {
 
-constexpr std::array kPhases = {"copying", "catching_up", "replicating", "finishing", "finished"};
+constexpr std::array kPhases = {"copying", "catching_up", "replicating", "finishing", "finished", "opening", "switched", "failing_over", "failed_over"};
 
 void append_timestamps(bson::Builder& b, const char* name, const std::vector<oplog::Timestamp>& list) {
   b.open_array(name);
@@ -74,6 +74,10 @@ Checkpoint Checkpoint::parse(bson::View d) {
     for (std::size_t n = 0; n + 1 < hex.size(); n += 2) bytes += static_cast<char>(std::stoi(hex.substr(n, 2), nullptr, 16));
     c.awaited.push_back({static_cast<oplog::ShardIndex>(e.fields().integer("shard").value_or(0)), bytes});
   }
+  c.generation = d.integer("generation").value_or(0);
+  c.handover = bson::Document::copy_of(d.fields("handover"));
+  c.other_way = bson::Document::copy_of(d.fields("other_way"));
+  c.notes = strings(d.fields("notes"));
   c.failure = d.string("failure").value_or("");
   if (d["users"]) c.users = strings(d.fields("users"));
   c.catalog = bson::Document::copy_of(d.fields("catalog"));
@@ -118,7 +122,7 @@ void Checkpoint::remove_shard(oplog::ShardIndex shard) {
 
 bson::Document Checkpoint::to_fields() const {
   bson::Builder b;
-  b.string("phase", to_string(phase)).string("source_id", source_id).string("namespaces", namespaces);
+  b.string("phase", to_string(phase)).int64("generation", generation).string("source_id", source_id).string("namespaces", namespaces);
   append_strings(b, "shards", shards);
   append_strings(b, "hosts", hosts);
   append_timestamps(b, "positions", positions);

@@ -19,6 +19,10 @@ enum class Phase {
   replicating,
   finishing,    // drained for good; what was held back is being restored
   finished,
+  opening,      // a switch-over is decided: the roles have changed, the new source has yet to be opened for writes
+  switched,     // the roles have changed: the document on the other cluster holds now
+  failing_over, // the source is given up: what was read is applied, what was held is being given back
+  failed_over,  // the target stands alone and is written to, until the old source is taken in again
 };
 [[nodiscard]] const char* to_string(Phase phase);
 
@@ -31,6 +35,10 @@ struct Checkpoint {
   std::vector<oplog::Timestamp> positions, resume, listed_up_to;
   std::vector<oplog::Assembler::AwaitedCommit> awaited;
   bson::Document catalog, held;
+  std::int64_t generation = 0;            // counts changes of roles; the document with the greater one holds
+  bson::Document handover;                // a change of roles under way, or how the last one ended, see control::Switchover
+  bson::Document other_way;               // failed_over: the checkpoint of the link that follows the target
+  std::vector<std::string> notes;         // what stays to be told for good
   std::string failure;                    // why an earlier run stopped for good; stays until the link is made anew
   std::optional<std::vector<std::string>> users;  // and roles that came from the source; none: never begun
   bson::Document balancers;               // that the copy holds, see control::BalancerHold
@@ -43,7 +51,7 @@ struct Checkpoint {
   void add_shard(const std::string& name, const std::string& host, oplog::Timestamp start);
   void remove_shard(oplog::ShardIndex shard);
   [[nodiscard]] static Checkpoint parse(bson::View document);
-  [[nodiscard]] bson::Document to_fields() const;  // all but failure, users and balancers, which are saved on their own
+  [[nodiscard]] bson::Document to_fields() const;  // all but failure, users, balancers, handover and notes, which are saved on their own
 };
 
 // Saves cuts in order. Thread-safe; everything handed in must outlive it.

@@ -3,7 +3,7 @@
 // mongotwin.checkpoints. save() merges the given top-level fields into it at once: what belongs together goes into one
 // call. Thread-safe.
 // Fields: phase, source_id, namespaces, shards, hosts, positions, resume, awaited, catalog, listed_up_to, held, copy_planned, created,
-// emptied, users, balancers, failure, saved_at.
+// emptied, users, balancers, generation, handover, other_way, notes, failure, saved_at.
 #pragma once
 
 #include <optional>

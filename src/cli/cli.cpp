@@ -35,6 +35,9 @@ constexpr const char* kFooter =
     "  mongotwin check  --config twin.yaml    is everything as it must be? changes nothing\n"
     "  mongotwin run    --config twin.yaml    copy, then follow; stop with Ctrl-C or SIGTERM, start again to go on\n"
     "  mongotwin status                       how far is it?\n"
+    "  mongotwin switchover                   source and target change their roles; nothing is lost, and nothing copied again\n"
+    "  mongotwin failover                     the source is gone: the target takes over, and what is lost is said\n"
+    "  mongotwin rejoin                       the old source is back: it follows\n"
     "  mongotwin finish                       apply what the source has now, then stop following\n"
     "\n"
     "Exit status: 0 done; 1 what went wrong is said in one sentence; 2 wrong usage.\n"
@@ -45,12 +48,12 @@ struct Arguments {
   std::string log_level;
   bool no_progress = false;
   Where where;
-  bool json = false, wait = true;
+  bool json = false, wait = true, dry_run = false, force = false, may_copy = false;
   options::ThrottleTexts throttle;
 };
 
 struct Commands {
-  const CLI::App *run, *check, *status, *pause, *resume, *finish, *throttle, *version;
+  const CLI::App *run, *check, *status, *pause, *resume, *finish, *throttle, *switchover, *failover, *rejoin, *version;
 };
 
 void add_config(CLI::App* command, std::string& into) { command->add_option("-c,--config", into, "The YAML file that describes the pair")->required()->type_name("FILE"); }
@@ -104,6 +107,28 @@ Commands add_commands(CLI::App& app, Arguments& a) {
   throttle->add_option("--copiers", a.throttle.copiers, "Parallel copiers of the initial copy, 0 to 64")->type_name("N");
   throttle->add_option("--lanes", a.throttle.lanes, "Parallel writers while following, 0 to 64")->type_name("N");
   c.throttle = throttle;
+  auto* switchover = add_remote(app, "switchover", "Source and target change their roles, planned and without loss; the old source follows the new one",
+                                "Examples: mongotwin switchover --dry-run\n          mongotwin switchover --config twin.yaml\n"
+                                "It looks first whether all is as it must be (--dry-run: only that), closes both clusters for their users' writes, applies the\n"
+                                "source's last entry, opens the target and follows it. Trouble on the way puts everything back. Switching back is the same\n"
+                                "command. The configuration stays as it is. Exit status 0: done, and the time that writes were closed is printed; 1: it was\n"
+                                "refused or given up, with the reason.", a.where);
+  switchover->add_flag("--dry-run", a.dry_run, "Only say what it demands and what is found");
+  c.switchover = switchover;
+  auto* failover = add_remote(app, "failover", "The source is gone: apply what was read of it, open the target, say what is lost",
+                              "Examples: mongotwin failover --config twin.yaml\n          mongotwin failover --config twin.yaml --force\n"
+                              "The target ends as a state that the source has had, transactions whole. If no mongotwin runs, this command does it by\n"
+                              "itself, with --config and the journal of the dead one. It refuses while the source answers, and when one of its shards\n"
+                              "was silent long before the others: --force does it all the same. Exit status 0: done; 1: refused or failed, with the reason.", a.where);
+  failover->add_flag("--force", a.force, "Although the source answers, or with what other shards wrote after one fell silent given up");
+  c.failover = failover;
+  auto* rejoin = add_remote(app, "rejoin", "After a failover the old source is back: it becomes the follower",
+                            "Example: mongotwin rejoin --config twin.yaml\n"
+                            "The old source is closed for writes. Documents that it wrote and that never came over are saved to a file beside the\n"
+                            "journal and brought to what the new source has; then it follows, without a copy where both oplogs reach back to the\n"
+                            "failover. Else it says so, and --copy allows a new copy.", a.where);
+  rejoin->add_flag("--copy", a.may_copy, "Also if only a new copy helps, which replaces all that the old source has");
+  c.rejoin = rejoin;
   c.version = app.add_subcommand("version", "Print the versions of mongotwin and its driver");
   return c;
 }
@@ -118,7 +143,13 @@ void run_check(const std::string& config, const CheckFunction& check) {
   for (const auto& line : check(options::load(config))) fmt::print("{}\n", redact(line));
 }
 
-void execute(const Commands& c, Arguments& a, const EngineFactory& make_engine, const CheckFunction& check) {
+void run_failover(const Where& where, bool force, const FailoverFunction& fail_over_alone) {
+  if (fail_over(where, force)) return;
+  if (where.config.empty()) throw Error(Remedy::fix_config, "no mongotwin runs there", "name the configuration with --config: then this command does the failover by itself");
+  for (const auto& line : fail_over_alone(options::load(where.config), force)) fmt::print("{}\n", redact(line));
+}
+
+void execute(const Commands& c, Arguments& a, const EngineFactory& make_engine, const CheckFunction& check, const FailoverFunction& fail_over_alone) {
   if (!a.log_level.empty()) a.run.log_level = level_of(a.log_level);
   a.run.progress = !a.no_progress;
   if (c.run->parsed()) run(a.run, make_engine);
@@ -128,6 +159,9 @@ void execute(const Commands& c, Arguments& a, const EngineFactory& make_engine, 
   if (c.resume->parsed()) send_command(a.where, "resume");
   if (c.finish->parsed()) finish(a.where, a.wait);
   if (c.throttle->parsed()) throttle(a.where, a.throttle);
+  if (c.switchover->parsed()) switch_over(a.where, a.dry_run);
+  if (c.failover->parsed()) run_failover(a.where, a.force, fail_over_alone);
+  if (c.rejoin->parsed()) rejoin(a.where, a.may_copy);
   if (c.version->parsed()) fmt::print("mongotwin {}\nlibmongoc {}\n", TWIN_VERSION, TWIN_MONGOC_VERSION);
 }
 
@@ -160,7 +194,7 @@ int wrong_usage(const CLI::App& app, const CLI::ParseError& e, int argc, const c
 
 }  // namespace
 
-int main(int argc, const char* const* argv, const EngineFactory& make_engine, const CheckFunction& check) {
+int main(int argc, const char* const* argv, const EngineFactory& make_engine, const CheckFunction& check, const FailoverFunction& fail_over) {
   CLI::App app(kAbout, "mongotwin");
   app.footer(kFooter);
   app.require_subcommand(1);
@@ -172,7 +206,7 @@ int main(int argc, const char* const* argv, const EngineFactory& make_engine, co
     return e.get_exit_code() == 0 ? app.exit(e) : wrong_usage(app, e, argc, argv);
   }
   try {
-    execute(commands, arguments, make_engine, check);
+    execute(commands, arguments, make_engine, check, fail_over);
     return 0;
   } catch (const Error& e) {
     return say(e.what(), e.hint());

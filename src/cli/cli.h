@@ -6,6 +6,6 @@
 
 namespace mongotwin::cli {
 
-int main(int argc, const char* const* argv, const EngineFactory& make_engine, const CheckFunction& check);
+int main(int argc, const char* const* argv, const EngineFactory& make_engine, const CheckFunction& check, const FailoverFunction& fail_over);
 
 }  // namespace mongotwin::cli

@@ -44,8 +44,27 @@ class FakeEngine : public Engine {
   void finish() override { move(link_ == "fails" ? State::failed : State::finished); }
   void throttle(const status::Throttles& throttles) override { throttles_ = throttles; }
   [[nodiscard]] status::Throttles throttles() const override { return throttles_; }
+  void fail_over(bool force) override { end_handover("failover", force); }
+  void rejoin(bool may_copy) override { end_handover("rejoin", may_copy); }
+  [[nodiscard]] std::vector<status::Condition> switch_over(bool dry_run) override {
+    using Kind = status::Condition::Kind;
+    if (link_ == "behind") return {{Kind::fine, "lag: 0.1 s", ""}, {Kind::refused, "the user lacks a right", "grant it"}};
+    if (!dry_run) {
+      auto next = *board_.get();
+      next.handover = status::Handover{"switchover", "", link_ != "fails", 840, {}, link_ == "fails" ? "it was given up" : "", {"written past the block"}, 1};
+      board_.set(next);
+    }
+    return {{Kind::fine, "lag: 0.1 s", ""}, {Kind::warning, "an older cluster", "mind it"}};
+  }
 
  private:
+  void end_handover(const char* kind, bool allowed) {
+    if (!allowed) throw Error(Remedy::pause, std::string(kind) + " refused", "allow it");
+    auto next = *board_.get();
+    next.handover = status::Handover{kind, "", true, {}, bson::Timestamp{5, 1}, "", {"what is lost"}, 1};
+    next.state = std::string(kind) == "failover" ? status::State::failed_over : status::State::replicating;
+    board_.set(next);
+  }
   status::Throttles throttles_;
   [[noreturn]] static void pause_for_ever() {
     for (;;) ::pause();
@@ -69,6 +88,10 @@ int main_with_fake_engine(const std::vector<std::string>& arguments) {
       [](const options::Options& o) -> std::vector<std::string> {
         if (o.link == "broken") throw Error(Remedy::fix_config, "a right is missing", "grant it");
         return {"source: fine", "target: mongodb://u:hunter2@h is fine"};
+      },
+      [](const options::Options& o, bool force) -> std::vector<std::string> {
+        if (!force) throw Error(Remedy::pause, "the source answers", "use --force");
+        return {"applied up to now by " + o.link};
       });
 }
 
@@ -303,6 +326,52 @@ TEST_F(CliTest, the_config_says_where_it_runs) {
   auto second = call({"run", "-c", path});
   EXPECT_EQ(second.status, 1);
   EXPECT_NE(second.output.find("mongotwin: the API can't listen on " + api + ": the address is in use; "), std::string::npos) << second.output;
+}
+
+TEST_F(CliTest, a_switch_over_is_followed_to_its_end) {
+  Child run({"run", "-c", config("fine")});
+  auto api = run.api();
+  ASSERT_TRUE(run.sees("replicating"));
+  auto dry = call({"switchover", "--dry-run", "--api", api});
+  EXPECT_EQ(dry.status, 0);
+  EXPECT_EQ(dry.output, "ok       lag: 0.1 s\nwarning  an older cluster; mind it\na switch-over could begin now\n");
+  auto done = call({"switchover", "--api", api});
+  EXPECT_EQ(done.status, 0);
+  EXPECT_NE(done.output.find("note     written past the block\nswitched over: writes were closed for 0.84 s"), std::string::npos) << done.output;
+}
+
+TEST_F(CliTest, a_switch_over_that_is_refused_or_given_up_says_why) {
+  for (const auto& [link, words] : {std::pair{"behind", "REFUSED  the user lacks a right; grant it\nmongotwin: switch-over refused: the user lacks a right; grant it\n"}, {"fails", "mongotwin: it was given up; "}}) {
+    Child run({"run", "-c", config(link)});
+    auto api = run.api();
+    ASSERT_TRUE(run.sees("replicating"));
+    auto answer = call({"switchover", "--api", api});
+    EXPECT_EQ(answer.status, 1) << link;
+    EXPECT_NE(answer.output.find(words), std::string::npos) << answer.output;
+  }
+}
+
+TEST_F(CliTest, a_failover_and_a_rejoin_say_what_is_lost) {
+  Child run({"run", "-c", config("fine")});
+  auto api = run.api();
+  ASSERT_TRUE(run.sees("replicating"));
+  auto refused = call({"failover", "--api", api});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_EQ(refused.output, "mongotwin: failover refused; allow it\n");
+  auto done = call({"failover", "--force", "--api", api});
+  EXPECT_EQ(done.status, 0);
+  EXPECT_EQ(done.output.rfind("what is lost\nfailed over: ", 0), 0u) << done.output;
+  EXPECT_EQ(call({"rejoin", "--copy", "--api", api}).output.rfind("what is lost\nthe old source follows: ", 0), 0u);
+}
+
+TEST_F(CliTest, without_a_process_failover_does_it_by_itself) {
+  auto path = config("alone", "", 1);
+  auto refused = call({"failover", "-c", path});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_EQ(refused.output, "mongotwin: the source answers; use --force\n");
+  EXPECT_EQ(call({"failover", "--force", "-c", path}).output, "applied up to now by alone\n");
+  auto nowhere = call({"failover", "--api", "127.0.0.1:1"});
+  EXPECT_NE(nowhere.output.find("name the configuration with --config"), std::string::npos) << nowhere.output;
 }
 
 TEST_F(CliTest, finish_that_fails_says_why) {

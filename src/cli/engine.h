@@ -29,4 +29,7 @@ using EngineFactory = std::function<std::unique_ptr<Engine>(const options::Optio
 // The preflight alone: the lines to print if all is well, else an Error. Changes nothing on either cluster.
 using CheckFunction = std::function<std::vector<std::string>(const options::Options&)>;
 
+// The failover where no process runs: applies what was read, opens the target. The lines to print.
+using FailoverFunction = std::function<std::vector<std::string>(const options::Options&, bool force)>;
+
 }  // namespace mongotwin::cli

@@ -16,6 +16,7 @@ namespace mongotwin::cli {
 namespace {
 
 constexpr auto kAskEvery = std::chrono::milliseconds(500);
+constexpr auto kHandoverAskEvery = std::chrono::milliseconds(100);
 constexpr auto kPrintEvery = std::chrono::seconds(5);
 constexpr int kUnansweredMax = 3;
 constexpr std::size_t kLineCharacters = 78;
@@ -76,6 +77,22 @@ status::Status wait_until_over(http::Client& client) {
   }
 }
 
+// Until it is over and the pair is replicating in the direction that it has now.
+status::Status wait_for_handover(http::Client& client, status::State until) {
+  FinishLine line;
+  int unanswered = 0;
+  for (;; std::this_thread::sleep_for(kHandoverAskEvery)) {
+    auto status = ask(client, unanswered);
+    if (!status.handover) throw Error(Remedy::pause, "mongotwin was started anew in the middle of it", "mongotwin status tells which way it goes now");
+    if (!status.handover->step.empty()) line.show(status.handover->kind + ": " + status.handover->step);
+    if (status.state == status::State::failed) {
+      auto failure = status.error.value_or(status::Failure{"it failed without saying why", "see its log", ""});
+      throw Error(Remedy::pause, failure.what, failure.hint);
+    }
+    if (status.handover->succeeded && (!*status.handover->succeeded || status.state == until)) return status;
+  }
+}
+
 }  // namespace
 
 void show_status(const Where& where, bool json) {
@@ -106,6 +123,47 @@ void finish(const Where& where, bool wait) {
   if (status.state == status::State::finished) return print(fmt::format("finished: {} operations applied, the target stands on its own", count(status.ops.applied)));
   auto failure = status.error.value_or(status::Failure{"it failed without saying why", "see its log", ""});
   throw Error(Remedy::pause, failure.what, failure.hint);
+}
+
+void switch_over(const Where& where, bool dry_run) {
+  auto client = connect(where);
+  using Kind = status::Condition::Kind;
+  std::optional<status::Condition> refused;
+  for (const auto& c : client.switch_over(dry_run)) {
+    print(fmt::format("{:<8} {}{}", c.kind == Kind::fine ? "ok" : c.kind == Kind::warning ? "warning" : "REFUSED", c.what, c.kind == Kind::fine || c.hint.empty() ? "" : "; " + c.hint));
+    if (c.kind == Kind::refused && !refused) refused = c;
+  }
+  if (refused) throw Error(Remedy::pause, "switch-over refused: " + refused->what, refused->hint);
+  if (dry_run) return print("a switch-over could begin now");
+  auto status = wait_for_handover(client, status::State::replicating);
+  const auto& h = *status.handover;
+  for (const auto& note : h.notes) print("note     " + note);
+  if (!*h.succeeded) throw Error(Remedy::pause, h.error, "see the log of mongotwin run");
+  print(fmt::format("switched over: writes were closed for {:.2f} s; the source is now {}, the target {}", static_cast<double>(h.closed_ms.value_or(0)) / 1000, status.source.uri, status.target.uri));
+}
+
+bool fail_over(const Where& where, bool force) {
+  auto client = connect(where);
+  try {
+    client.command("failover", force ? R"({"force": true})" : "{}");
+  } catch (const Error& e) {
+    if (e.remedy() == Remedy::retry) return false;
+    throw;
+  }
+  auto status = wait_for_handover(client, status::State::failed_over);
+  for (const auto& note : status.handover->notes) print(note);
+  if (!*status.handover->succeeded) throw Error(Remedy::pause, status.handover->error, "see the log of mongotwin run");
+  print(fmt::format("failed over: {} is open for writes; when the old source is back: mongotwin rejoin", status.target.uri));
+  return true;
+}
+
+void rejoin(const Where& where, bool may_copy) {
+  auto client = connect(where);
+  client.command("rejoin", may_copy ? R"({"copy": true})" : "{}");
+  auto status = wait_for_handover(client, status::State::replicating);
+  for (const auto& note : status.handover->notes) print(note);
+  if (!*status.handover->succeeded) throw Error(Remedy::pause, status.handover->error, "");
+  print(fmt::format("the old source follows: the source is now {}, the target {}", status.source.uri, status.target.uri));
 }
 
 }  // namespace mongotwin::cli

@@ -19,5 +19,10 @@ void throttle(const Where& where, const options::ThrottleTexts& texts);
 void send_command(const Where& where, const std::string& name);  // "pause" or "resume"
 // Waits until the state is finished, showing how far it is; without `wait` only until it is accepted.
 void finish(const Where& where, bool wait);
+// Prints what it demands; without `dry_run` waits until the roles have changed and the other direction is replicating.
+void switch_over(const Where& where, bool dry_run);
+// Waits for the end and prints what is lost. False if no mongotwin runs there.
+[[nodiscard]] bool fail_over(const Where& where, bool force);
+void rejoin(const Where& where, bool may_copy);
 
 }  // namespace mongotwin::cli

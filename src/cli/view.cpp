@@ -25,6 +25,7 @@ std::string labelled(std::string_view label, const std::string& text) { return p
 std::string headline(const Status& s) {
   auto out = std::string(status::to_string(s.state));
   std::replace(out.begin(), out.end(), '_', ' ');
+  if (s.handover && !s.handover->step.empty()) return out + " - " + s.handover->kind + ": " + s.handover->step;
   return s.detail.empty() ? out : out + " - " + s.detail;
 }
 
@@ -116,6 +117,14 @@ void add_positions(Lines& out, const Status& s, WallTime now, std::size_t most) 
   }
 }
 
+void add_handover(Lines& out, const Status& s) {
+  if (s.roles_swapped) out.push_back(labelled("roles", "swapped: the configuration's target is the source"));
+  if (!s.handover || !s.handover->succeeded) return;
+  if (*s.handover->succeeded) out.push_back(labelled(s.handover->kind, fmt::format("done, writes were closed for {:.2f} s", static_cast<double>(s.handover->closed_ms.value_or(0)) / 1000)));
+  else out.push_back(labelled(s.handover->kind, s.handover->error));
+  for (const auto& note : s.handover->notes) out.push_back(labelled("", note));
+}
+
 void add_trouble(Lines& out, const Status& s, std::size_t warnings_most) {
   for (std::size_t i = 0; i < std::min(s.warnings.size(), warnings_most); ++i) out.push_back(labelled("warning", s.warnings[i]));
   if (s.warnings.size() > warnings_most) out.push_back(labelled("", fmt::format("and {} more warnings", s.warnings.size() - warnings_most)));
@@ -188,6 +197,7 @@ Lines status_lines(const Status& s, WallTime now) {
   }
   out.push_back(labelled("source", cluster(s.source)));
   out.push_back(labelled("target", cluster(s.target)));
+  add_handover(out, s);
   out.push_back(labelled("lag", lag_text(s)));
   if (copy_known(s.copy)) add_copy(out, s.copy, s.copy.collections.size());
   out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));

@@ -9,6 +9,8 @@
 namespace mongotwin::control {
 
 [[nodiscard]] std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board);
+// Without a running process, and without a source: applies what the journal has and opens the target. What is to be told.
+[[nodiscard]] std::vector<std::string> fail_over(const options::Options& options, bool force);
 [[nodiscard]] std::vector<std::string> check(const options::Options& options);
 
 }  // namespace mongotwin::control

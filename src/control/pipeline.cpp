@@ -34,7 +34,7 @@ Pipeline::Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::Target
                    checkpoint::CheckpointStore& store, oplog::NamespaceFilter filter, WaitBoard& waits, Throttle& throttle, PipelineLimits limits, ErrorFunction on_error)
     : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), throttle_(throttle), limits_(limits), write_room_(limits.memory_bytes / 8),
       on_error_(std::move(on_error)), reader_signals_(source.shards().size()),
-      journal_(make_journal(source, limits_, merge_signal_, reader_signals_)), catalog_(std::move(filter), source.sharded()),
+      journal_(make_journal(source, limits_, merge_signal_, reader_signals_)), open_transactions_(limits_.journal_path, limits_.memory_bytes / 16), catalog_(std::move(filter), source.sharded()),
       checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }), merger_(*journal_, source.shards().size()),
       ddl_queue_(1, SIZE_MAX, &ddl_signal_, nullptr) {}
 
@@ -57,8 +57,17 @@ void Pipeline::start_reading(const std::vector<oplog::Timestamp>& resume) {
   workers_.emplace_back("journal", journal_signal_, kJournalEvery, [this](std::stop_token) { return journal_step(); }, on_error_);
 }
 
+void Pipeline::start_from_journal(const std::vector<oplog::Timestamp>& resume) {
+  resume_ = resume;
+  alone_ = true;
+  for (std::size_t s = 0; s < resume.size(); ++s) {
+    auto read = journal_->open_shard(static_cast<oplog::ShardIndex>(s), resume[s]);
+    TWIN_INVARIANT(read.has_value());
+  }
+}
+
 void Pipeline::start_applying(Start start) {
-  assembler_ = std::make_unique<oplog::Assembler>(catalog_, source_.shard_names(), start.listed_up_to);
+  assembler_ = std::make_unique<oplog::Assembler>(catalog_, source_.shard_names(), start.listed_up_to, [this](bson::View part) { return open_transactions_.keep(part); });
   assembler_->restore_awaited(start.awaited);
   consistent_ = start.consistent;
   exact_after_ = start.exact_after;
@@ -79,8 +88,8 @@ void Pipeline::start_applying(Start start) {
   planner_->start_at(std::move(start.positions), std::move(start.exact_after), resume_);
   workers_.emplace_back("ddl", ddl_signal_, kIdle, [this](std::stop_token stop) { return ddl_step(stop); }, on_error_);
   workers_.emplace_back("ckpt", checkpoint_signal_, kCheckpointEvery, [this](std::stop_token) { return checkpoint_step(); }, on_error_);
-  if (source_.shards().size() > 1) workers_.emplace_back("nudge", nudge_signal_, kNudgeEvery, [this](std::stop_token) { return nudge_step(); }, on_error_);
-  if (source_.sharded()) {
+  if (source_.shards().size() > 1 && !alone_) workers_.emplace_back("nudge", nudge_signal_, kNudgeEvery, [this](std::stop_token) { return nudge_step(); }, on_error_);
+  if (source_.sharded() && !alone_) {
     merger_.plan_up_to({});
     workers_.emplace_back("shards", shards_signal_, kShardsEvery, [this](std::stop_token) { return shards_step(); }, on_error_);
   }
@@ -319,6 +328,23 @@ void Pipeline::stop_after(std::vector<oplog::Timestamp> last) {
   merge_signal_.notify();
 }
 
+void Pipeline::end_reading() {
+  for (auto& reader : readers_) reader.end();
+  planner_->stop_at_the_end();
+  merge_signal_.notify();
+}
+
+std::vector<oplog::Timestamp> Pipeline::read() const {
+  std::vector<oplog::Timestamp> out;
+  for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) out.push_back(journal_->read_up_to(s));
+  return out;
+}
+
+oplog::Timestamp Pipeline::complete_up_to() const {
+  auto shards = read();
+  return std::min(merger_.horizon(), *std::min_element(shards.begin(), shards.end()));
+}
+
 Pipeline::Observed Pipeline::observe() {
   Observed o;
   // From the end to the beginning: positions only grow, so the law holds in what is seen.
@@ -326,9 +352,10 @@ Pipeline::Observed Pipeline::observe() {
   o.applied = frontier_.applied();
   if (planner_) o.planned = planner_->planned();
   auto now = clock_.now();
-  for (std::size_t s = 0; s < readers_.size(); ++s) {
+  for (std::size_t s = 0; s < std::max(readers_.size(), alone_ ? resume_.size() : 0); ++s) {
     auto read = journal_->read_up_to(static_cast<oplog::ShardIndex>(s));
     o.read.push_back(s < o.planned.size() ? std::max(read, o.planned[s]) : read);  // by an earlier run
+    if (alone_) continue;
     o.entries_read += readers_[s].entries_read();
     if (s < o.applied.size())
       if (auto ms = readers_[s].oldest_unapplied_ms(o.applied[s]); ms && (!o.oldest_unapplied_ms || *ms < *o.oldest_unapplied_ms)) o.oldest_unapplied_ms = ms;

@@ -16,6 +16,7 @@
 #include "checkpoint/checkpoint.h"
 #include "control/wait_board.h"
 #include "journal/disk_journal.h"
+#include "journal/spill.h"
 #include "plan/planner.h"
 #include "source/oplog_reader.h"
 #include "source/shard_watch.h"
@@ -36,6 +37,8 @@ class Pipeline {
   ~Pipeline();
 
   void start_reading(const std::vector<oplog::Timestamp>& resume);
+  // Instead, without a source: only what an earlier run has read, which must be in the journal.
+  void start_from_journal(const std::vector<oplog::Timestamp>& resume);
   struct Start {
     std::vector<oplog::Timestamp> positions, listed_up_to, exact_after;
     std::vector<oplog::Assembler::AwaitedCommit> awaited;
@@ -48,6 +51,11 @@ class Pipeline {
   void hold(bool on);
   [[nodiscard]] bool drained() const { return planner_ && planner_->drained(); }  // see Planner
   void stop_after(std::vector<oplog::Timestamp> last);
+  // The source is given up: nothing is read any more, what was read is applied, then it has stopped.
+  void end_reading();
+  // Everything up to here that the source has written is in the journal, on every shard.
+  [[nodiscard]] oplog::Timestamp complete_up_to() const;
+  [[nodiscard]] std::vector<oplog::Timestamp> read() const;  // the same shard by shard
   // The source has other shards than this pipeline reads. It goes on without an added one up to the moment of the
   // addition; a removed one has been read to its end. To be held, drained, and made again.
   struct ShardChange {
@@ -111,6 +119,7 @@ class Pipeline {
   Signal merge_signal_, ddl_signal_, nudge_signal_, checkpoint_signal_, shards_signal_, journal_signal_;
   std::deque<Signal> reader_signals_, lane_signals_;
   std::unique_ptr<journal::DiskJournal> journal_;
+  journal::Spill open_transactions_;
   oplog::Catalog catalog_;
   plan::Frontier frontier_{merge_signal_};
   checkpoint::Checkpointer checkpointer_;
@@ -123,6 +132,7 @@ class Pipeline {
   std::unique_ptr<plan::Planner> planner_;
   std::deque<source::OplogReader> readers_;
   std::vector<oplog::Timestamp> resume_;     // where they begin
+  bool alone_ = false;                       // there is no source to be asked
   std::vector<oplog::Timestamp> exact_after_;
   BoundedQueue<DdlJob> ddl_queue_;           // pushed by merge, popped by ddl; holds at most one job
   std::atomic<bool> consistent_{false};

@@ -23,11 +23,6 @@ constexpr std::size_t kNamedMax = 5;
 constexpr std::int64_t kShortOplogSeconds = 3600;
 constexpr std::size_t kShardedNamespaceMax = 235;  // bytes; the server's limit for sharded collections
 
-std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credentials>& c) {
-  if (!c) return {};
-  return mongo::Credentials{c->user, c->password, c->auth_source};
-}
-
 std::set<std::string> databases_of(const std::set<std::string>& collections) {
   std::set<std::string> out;
   for (const auto& ns : collections) out.insert(ns.substr(0, ns.find('.')));
@@ -109,12 +104,12 @@ void check_checkpoint(Pair& pair, const options::Options& options) {
     throw Error(Remedy::fix_config, "target: its checkpoint belongs to another source cluster", fmt::format("use another `link` name, or {}", kAgain));
   if (c.namespaces != pair.namespaces)
     throw Error(Remedy::fix_config, fmt::format("the configured namespaces ({}) are not those that the link was started with ({})", pair.namespaces, c.namespaces), fmt::format("put them back, or {}", kAgain));
-  bool follows = c.phase == checkpoint::Phase::catching_up || c.phase == checkpoint::Phase::replicating;
+  bool follows = c.phase == checkpoint::Phase::catching_up || c.phase == checkpoint::Phase::replicating || c.phase == checkpoint::Phase::opening;
   // What shards came and went since then, the pipeline finds out for itself.
   if (pair.source->sharded() && follows) pair.source->set_shards(c.shards, c.hosts);
   if (follows && c.shards != pair.source->shard_names())
     throw Error(Remedy::fix_config, fmt::format("source: its shards are now {}, the link was started with {}", fmt::join(pair.source->shard_names(), ", "), fmt::join(c.shards, ", ")), kAgain);
-  if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finishing || c.phase == checkpoint::Phase::finished) return;
+  if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finishing || c.phase == checkpoint::Phase::finished || c.phase == checkpoint::Phase::failing_over || c.phase == checkpoint::Phase::failed_over) return;
   for (std::size_t s = 0; s < c.resume.size(); ++s) {
     try {
       check_history(*pair.source, pair.source->shards()[s], c.resume[s], options.journal.path);
@@ -159,12 +154,32 @@ void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Tim
   source::MongoOplog(*shard.pool).open(is_there ? span->last : position);
 }
 
+std::vector<std::string> namespaces_of(mongo::Cluster& cluster, const std::function<bool(const std::string&)>& wanted) {
+  auto found = list_namespaces(cluster, wanted).collections;
+  return {found.begin(), found.end()};
+}
+
+oplog::NamespaceFilter filter_of(const options::Options& options) {
+  const auto& rules = options.namespaces;
+  auto filter = rules.databases.empty() ? oplog::NamespaceFilter(rules.include, rules.exclude, rules.rename) : oplog::NamespaceFilter::of_databases(rules.databases, rules.rename);
+  return options.reversed ? filter.inverted() : filter;
+}
+
+std::string text_of(const options::NamespaceRules& rules) {
+  auto text = fmt::format("databases [{}] include [{}] exclude [{}]", fmt::join(rules.databases, " "), fmt::join(rules.include, " "), fmt::join(rules.exclude, " "));
+  for (const auto& [from, to] : rules.rename) text += fmt::format(" rename {} to {}", from, to);
+  return text;
+}
+
+std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credentials>& c) {
+  if (!c) return {};
+  return mongo::Credentials{c->user, c->password, c->auth_source};
+}
+
 Pair preflight(const options::Options& options) {
   Pair pair;
-  const auto& rules = options.namespaces;
-  pair.filter = rules.databases.empty() ? oplog::NamespaceFilter(rules.include, rules.exclude, rules.rename) : oplog::NamespaceFilter::of_databases(rules.databases, rules.rename);
-  pair.namespaces = fmt::format("databases [{}] include [{}] exclude [{}]", fmt::join(rules.databases, " "), fmt::join(rules.include, " "), fmt::join(rules.exclude, " "));
-  for (const auto& [from, to] : rules.rename) pair.namespaces += fmt::format(" rename {} to {}", from, to);
+  pair.filter = filter_of(options);
+  pair.namespaces = text_of(options.namespaces);
   journal::DiskJournal::check_place(options.journal.path);
   pair.source = mongo::Cluster::connect("source", options.source_uri, to_mongo(options.source_shard_credentials));
   pair.target = mongo::Cluster::connect("target", options.target_uri, to_mongo(options.target_shard_credentials));
@@ -183,7 +198,11 @@ Pair preflight(const options::Options& options) {
     check_names(pair, source, target);
     if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {
       pair.checkpoint = checkpoint::Checkpoint::parse(*document);
+      if (pair.checkpoint->phase == checkpoint::Phase::switched) pair.checkpoint.reset();
+    }
+    if (pair.checkpoint) {
       check_checkpoint(pair, options);
+      for (const auto& note : pair.checkpoint->notes) pair.warnings.push_back(note);
       pair.lines.push_back(fmt::format("the link \"{}\" was started before: phase {}", options.link, checkpoint::to_string(pair.checkpoint->phase)));
     } else {
       check_target(pair, options, source, target);

@@ -3,6 +3,7 @@
 // was changed on either cluster. Throws Error(fix_config) with one sentence and a hint.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -29,6 +30,14 @@ struct Pair {
 // Whether everything that the shard has written from `position` on is in the journal, or still in the shard's oplog.
 // Throws Error(resync) if it is not.
 void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Timestamp position, const std::string& journal);
+
+// Collections and views of a cluster that are wanted.
+[[nodiscard]] std::vector<std::string> namespaces_of(mongo::Cluster& cluster, const std::function<bool(const std::string&)>& wanted);
+
+// What the configuration says of the namespaces, for both ways round.
+[[nodiscard]] oplog::NamespaceFilter filter_of(const options::Options& options);
+[[nodiscard]] std::string text_of(const options::NamespaceRules& rules);
+[[nodiscard]] std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credentials>& c);
 
 [[nodiscard]] Pair preflight(const options::Options& options);
 

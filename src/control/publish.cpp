@@ -63,7 +63,7 @@ void Replicator::fill_positions(status::Status& status) {
 
 void Replicator::publish() {
   status::Status status;
-  status.link = options_.link;
+  status.link = configured_.link;
   status.throttle = throttles();
   std::vector<std::string> balancers_held;
   {
@@ -82,6 +82,8 @@ void Replicator::publish() {
     fill_copy(status);
     if (balancers_) balancers_held = balancers_->held();
     fill_positions(status);
+    status.roles_swapped = options_.reversed;
+    status.handover = handover_;
     status.error = failure_of(error_);
   }
   for (const auto& label : balancers_held) status.warnings.push_back("held until the copy is done: the balancer of the " + label);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "control/roles.h"
 #include "source/mongo_oplog.h"
 
 namespace mongotwin::control {
@@ -16,6 +17,7 @@ using status::State;
 
 namespace {
 constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000}, kUsersEvery{2'000};
+constexpr int kReconnectMost = 30;
 
 // options knows neither copy nor mongo.
 copy::Reading reading_of(options::ReadingOrder order) {
@@ -41,7 +43,9 @@ std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status
 
 std::vector<std::string> check(const options::Options& options) {
   mongo::Driver driver;
-  auto lines = preflight(options).lines;
+  auto roles = find_roles(options);
+  auto lines = preflight(roles).lines;
+  if (roles.reversed) lines.insert(lines.begin(), "the roles are swapped since a switch-over: the configuration's target is the source");
   lines.emplace_back("ready to run");
   return lines;
 }
@@ -140,8 +144,21 @@ void Replicator::release_balancers() {
 
 void Replicator::drive(std::stop_token stop) {
   connect();
+  while (!stop.stop_requested()) {
+    again_ = false;
+    follow_pair(stop);
+    if (!again_) return;
+    let_go();
+    reconnect(stop);
+  }
+}
+
+void Replicator::follow_pair(std::stop_token stop) {
+  end_handover(stop);
   if (stop.stop_requested()) return;
   if (pair_->checkpoint && saved_.phase != Phase::copying) retrying(stop, [&] { balancers_->release(); });
+  if (saved_.phase == Phase::failing_over) throw Error(Remedy::pause, "a failover was begun and is not ended", "stop this and run mongotwin failover --config …: it goes on");
+  if (saved_.phase == Phase::failed_over) return stand_alone(stop);
   if (saved_.phase == Phase::finished) {
     set_state(State::finished, "the link was finished; remove its document in mongotwin.checkpoints on the target to start anew");
     return;
@@ -157,12 +174,56 @@ void Replicator::drive(std::stop_token stop) {
   follow(stop);
 }
 
+// Everything that belongs to the connections of now.
+void Replicator::let_go() {
+  std::unique_ptr<Pipeline> pipeline;
+  std::unique_ptr<copy::InitialCopy> copied;
+  users_worker_.reset();
+  users_.reset();
+  {
+    Lock lock(m_);
+    pipeline = std::move(pipeline_);
+    copied = std::move(copy_);
+    last_observed_.reset();
+    before_ = {};
+    state_ = State::starting;
+    detail_ = "connecting again";
+    paused_ = false;
+  }
+}
+
+// The servers were there a moment ago: what is wrong may pass, and there is nobody whom an exit would tell.
+void Replicator::reconnect(std::stop_token stop) {
+  Backoff backoff;
+  for (int n = 1; !stop.stop_requested(); ++n) {
+    try {
+      connect();
+      waits_.report("control", {});
+      return;
+    } catch (const Error& e) {
+      if (n == kReconnectMost) throw;
+      waits_.report("control", e.what());
+    }
+    if (!sleep_for(stop, backoff.next())) return;
+  }
+}
+
 void Replicator::connect() {
-  journal::DiskJournal::check_free(options_.journal.path);
-  auto pair = preflight(options_);
+  auto roles = find_roles(configured_);
+  journal::DiskJournal::check_free(roles.journal.path);
+  auto pair = preflight(roles);
+  if (roles.reversed) log::info("control", "the roles are swapped: the configuration's target is the source");
   for (const auto& line : pair.lines) log::info("control", "{}", line);
   Lock lock(m_);
-  pair_ = std::move(pair);
+  options_ = std::move(roles);
+  saved_ = {};
+  balancers_.reset();
+  ddl_.reset();
+  plan_.reset();
+  store_.reset();
+  layout_.reset();
+  holds_.load(bson::View());
+  pair_ = std::make_shared<Pair>(std::move(pair));
   layout_ = std::make_unique<apply::TargetLayout>(pair_->target->router(), pair_->target->sharded());
   store_ = std::make_unique<checkpoint::MongoCheckpointStore>(pair_->target->router(), options_.link);
   plan_ = std::make_unique<copy::CopyPlan>(pair_->target->router(), options_.link);
@@ -179,22 +240,6 @@ void Replicator::connect() {
   };
   balancers_ = std::make_unique<BalancerHold>(*pair_->source, *pair_->target, *store_, waits_, warn, saved_.balancers);
   connected_ = true;
-}
-
-template <class F>
-void Replicator::retrying(std::stop_token stop, F&& f) {
-  Backoff backoff;
-  while (!stop.stop_requested()) {
-    try {
-      f();
-      waits_.report("control", {});
-      return;
-    } catch (const Error& e) {
-      if (e.remedy() != Remedy::retry) throw;
-      waits_.report("control", e.what());
-      if (!sleep_for(stop, backoff.next())) return;
-    }
-  }
 }
 
 void Replicator::make_pipeline() {
@@ -384,6 +429,8 @@ void Replicator::follow(std::stop_token stop) {
         log::info("control", "caught up: replicating");
       }
     }
+    if (failover_requested_.exchange(false)) return take_over(stop);
+    if (caught_up && switch_requested_.exchange(false)) return change_roles(stop);
     if (auto changed = follow_shards(stop)) exact_after = std::move(*changed);
     else drive_signal_.wait(stop, kLookEvery);
   }
@@ -480,6 +527,7 @@ void Replicator::change_shards(const Pipeline::ShardChange& change, std::stop_to
   for (const auto& row : change.added) {
     mongo::Shard* shard = nullptr;
     {
+      Lock shape(shape_m_);
       Lock lock(m_);
       shard = &pair_->source->add_shard(row.name, row.host);
     }
@@ -494,6 +542,7 @@ void Replicator::change_shards(const Pipeline::ShardChange& change, std::stop_to
     log::info("control", "the shard {} has left the source, all its entries are applied", saved_.shards.at(*it));
     waits_.report("read." + saved_.shards.at(*it), {});
     saved_.remove_shard(*it);
+    Lock shape(shape_m_);
     Lock lock(m_);
     pair_->source->remove_shard(*it);
   }
@@ -559,6 +608,10 @@ void Replicator::restore(std::stop_token stop) {
     pipeline = pipeline_.get();
   }
   retrying(stop, [&] { ddl_->restore_held(); });
+  if (saved_.handover["target_closed"].truthy()) {  // by a switch-over, when it became the target
+    WriteBlock block(*pair_->target, options_.target_hooks, options_.link);
+    retrying(stop, [&] { block.open(stop); });
+  }
   retrying(stop, [&] { pipeline->save_phase(Phase::finished); });
   if (stop.stop_requested()) return;
   std::unique_ptr<Pipeline> done;

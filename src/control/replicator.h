@@ -9,13 +9,17 @@
 #include <memory>
 #include <optional>
 
+#include "base/backoff.h"
 #include "base/gate.h"
 #include "base/rate_meter.h"
 #include "base/throttle.h"
 #include "control/balancer_hold.h"
 #include "control/engine.h"
 #include "control/pipeline.h"
+#include "control/failover.h"
 #include "control/preflight.h"
+#include "control/rejoin.h"
+#include "control/switchover.h"
 #include "copy/initial_copy.h"
 #include "copy/user_copy.h"
 
@@ -23,8 +27,8 @@ namespace mongotwin::control {
 
 class Replicator final : public cli::Engine {
  public:
-  Replicator(options::Options options, status::StatusBoard& board) : options_(std::move(options)), board_(board) {
-    throttle({options_.throttle.copy_bytes, options_.throttle.operations, options_.copiers, options_.lanes});
+  Replicator(options::Options options, status::StatusBoard& board) : configured_(std::move(options)), board_(board) {
+    throttle({configured_.throttle.copy_bytes, configured_.throttle.operations, configured_.copiers, configured_.lanes});
   }
   ~Replicator() override;
 
@@ -34,11 +38,17 @@ class Replicator final : public cli::Engine {
   void finish() override;
   void throttle(const status::Throttles& throttles) override;
   [[nodiscard]] status::Throttles throttles() const override;
+  [[nodiscard]] std::vector<status::Condition> switch_over(bool dry_run) override;
+  void fail_over(bool force) override;
+  void rejoin(bool may_copy) override;
 
  private:
   using Positions = std::vector<oplog::Timestamp>;
   void drive(std::stop_token stop);
+  void follow_pair(std::stop_token stop);
   void connect();
+  void reconnect(std::stop_token stop);
+  void let_go();
   void copy(std::stop_token stop);
   [[nodiscard]] source::SourceCatalog begin_copy(std::stop_token stop);
   [[nodiscard]] bool can_go_on_copying();
@@ -47,6 +57,17 @@ class Replicator final : public cli::Engine {
   void follow_users(std::stop_token stop);
   [[nodiscard]] Step users_step();
   void finish_link(std::stop_token stop);
+  // handover.cpp
+  [[nodiscard]] Switchover make_switchover();
+  void demand_replicating() const REQUIRES(m_);
+  void change_roles(std::stop_token stop);
+  void end_handover(std::stop_token stop);
+  void take_over(std::stop_token stop);
+  void stand_alone(std::stop_token stop);
+  void take_in_again(std::stop_token stop);
+  void begin_handover(const char* kind, std::atomic<bool>& request) REQUIRES(m_);
+  void wait_until_published();
+  void set_handover(const std::function<void(status::Handover&)>& change);
   void restore(std::stop_token stop);
   void remember_failure(std::exception_ptr error);
   void release_balancers();
@@ -68,7 +89,8 @@ class Replicator final : public cli::Engine {
   void fill_positions(status::Status& status);
   void fill_copy(status::Status& status) REQUIRES(m_);
 
-  const options::Options options_;
+  const options::Options configured_;
+  options::Options options_;  // as the roles are now; drive's, and under m_ for others
   status::StatusBoard& board_;
   mongo::Driver driver_;
   SystemClock clock_;
@@ -78,7 +100,7 @@ class Replicator final : public cli::Engine {
   std::atomic<int> lanes_{0};
 
   // Set by drive while it is alone, then only read; run() looks at them under m_.
-  std::optional<Pair> pair_;
+  std::shared_ptr<Pair> pair_;  // replaced under m_ by a later connection; whoever looks longer keeps a share
   std::unique_ptr<apply::TargetLayout> layout_;
   std::unique_ptr<checkpoint::MongoCheckpointStore> store_;
   std::unique_ptr<copy::CopyPlan> plan_;
@@ -88,6 +110,7 @@ class Replicator final : public cli::Engine {
   std::unique_ptr<BalancerHold> balancers_;
 
   Signal drive_signal_;
+  Mutex shape_m_;  // held while a cluster gets or loses a shard; before m_
   mutable Mutex m_;
   std::unique_ptr<copy::InitialCopy> copy_ GUARDED_BY(m_);
   std::unique_ptr<Pipeline> pipeline_ GUARDED_BY(m_);
@@ -98,11 +121,30 @@ class Replicator final : public cli::Engine {
   bool connected_ GUARDED_BY(m_) = false;
   std::optional<Pipeline::Observed> last_observed_ GUARDED_BY(m_);
   Pipeline::Observed before_ GUARDED_BY(m_);  // counters of the pipelines before this one
-  std::atomic<bool> finish_requested_{false};
+  std::atomic<bool> finish_requested_{false}, switch_requested_{false}, failover_requested_{false}, rejoin_requested_{false}, rejoin_may_copy_{false};
+  bool again_ = false;  // drive: the pair is to be connected to anew, its roles or its state have changed
+  std::optional<status::Handover> handover_ GUARDED_BY(m_);
+  std::atomic<std::uint64_t> handovers_{0};
   std::unique_ptr<copy::UserCopy> users_;
   Signal users_signal_;
   std::unique_ptr<Worker> users_worker_;  // drive makes and ends it
   RateMeter applied_{std::chrono::seconds(5)}, documents_copied_{std::chrono::seconds(10)}, bytes_copied_{std::chrono::seconds(10)};  // run() only
 };
+
+template <class F>
+void Replicator::retrying(std::stop_token stop, F&& f) {
+  Backoff backoff;
+  while (!stop.stop_requested()) {
+    try {
+      f();
+      waits_.report("control", {});
+      return;
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      waits_.report("control", e.what());
+      if (!sleep_for(stop, backoff.next())) return;
+    }
+  }
+}
 
 }  // namespace mongotwin::control

@@ -74,7 +74,7 @@ void check_rights(mongo::Cluster& source, mongo::Cluster& target) {
     demand(client, "local", {"find"}, kSourceRoles);
     demand(client, "config", {"find"}, kSourceRoles);
     demand(client, "", {"listDatabases", "useUUID"}, kSourceRoles);
-    if (source.shards().size() > 1) demand(client, "", {"appendOplogNote"}, kSourceRoles);
+    demand(client, "", {"appendOplogNote"}, kSourceRoles);
   }
   demand_on_all(target.router().acquire(), {"mongotwin"}, {"find", "insert", "update", "remove", "createCollection"}, kTargetRoles);
 }

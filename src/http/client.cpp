@@ -68,4 +68,17 @@ std::string Client::command(const std::string& name, const std::string& body) {
   return text_at(Json::parse(answer, nullptr, false), "state");
 }
 
+std::vector<status::Condition> Client::switch_over(bool dry_run) {
+  auto result = impl_->client.Post("/api/v1/switchover", dry_run ? R"({"dry_run": true})" : "{}", "application/json");
+  auto body = result ? Json::parse(result->body, nullptr, false) : Json();
+  if (!body.is_object() || !body.contains("conditions")) return (void)impl_->body_of(result), std::vector<status::Condition>();
+  std::vector<status::Condition> out;
+  for (const auto& c : body["conditions"]) {
+    auto kind = text_at(c, "kind");
+    using Kind = status::Condition::Kind;
+    out.push_back({kind == "fine" ? Kind::fine : kind == "warning" ? Kind::warning : Kind::refused, text_at(c, "what"), text_at(c, "hint")});
+  }
+  return out;
+}
+
 }  // namespace mongotwin::http

@@ -30,9 +30,24 @@ class FakeCommands : public status::Commands {
   void finish() override { throw std::runtime_error("mongodb://u:hunter2@h broke"); }
   void throttle(const status::Throttles& throttles) override { throttles_ = throttles; }
   [[nodiscard]] status::Throttles throttles() const override { return throttles_; }
+  void fail_over(bool force) override { end_handover("failover", force); }
+  void rejoin(bool may_copy) override { end_handover("rejoin", may_copy); }
+  [[nodiscard]] std::vector<status::Condition> switch_over(bool dry_run) override {
+    using Kind = status::Condition::Kind;
+    if (!dry_run && refuses) return {{Kind::fine, "lag: 0.1 s", ""}, {Kind::refused, "no right", "grant it"}};
+    return {{Kind::fine, "lag: 0.1 s", ""}, {Kind::warning, dry_run ? "dry" : "asked for", "mind it"}};
+  }
+  bool refuses = false;
   std::atomic<int> calls{0};
 
  private:
+  void end_handover(const char* kind, bool allowed) {
+    if (!allowed) throw Error(Remedy::pause, std::string(kind) + " refused", "allow it");
+    auto next = *board_.get();
+    next.handover = status::Handover{kind, "", true, {}, bson::Timestamp{5, 1}, "", {"what is lost"}, 1};
+    next.state = std::string(kind) == "failover" ? status::State::failed_over : status::State::replicating;
+    board_.set(next);
+  }
   status::Throttles throttles_;
   void move(status::State state) {
     ++calls;
@@ -99,6 +114,21 @@ TEST_F(ServerTest, an_unexpected_exception_is_500_without_its_text) {
   EXPECT_EQ(answer->status, 500);
   EXPECT_EQ(answer->body.find("hunter2"), std::string::npos);
   EXPECT_FALSE(Json::parse(answer->body)["error"]["what"].get<std::string>().empty());
+}
+
+TEST_F(ServerTest, a_switch_over_tells_what_it_demands) {
+  auto ask = [&](const std::string& body) { return client().Post("/api/v1/switchover", body, "application/json"); };
+  auto dry = ask(R"({"dry_run": true})");
+  EXPECT_EQ(dry->status, 200);
+  EXPECT_EQ(Json::parse(dry->body)["conditions"][1], Json::parse(R"({"kind": "warning", "what": "dry", "hint": "mind it"})"));
+  EXPECT_EQ(Json::parse(ask("")->body)["conditions"][1]["what"], "asked for");
+  commands_.refuses = true;
+  auto refused = ask("{}");
+  EXPECT_EQ(refused->status, 409);
+  EXPECT_EQ(Json::parse(refused->body)["error"], Json::parse(R"({"what": "switch-over refused: no right", "hint": "grant it"})"));
+  EXPECT_EQ(Client("127.0.0.1", server_.port()).switch_over(false).size(), 2u) << "the client gets the list of a refusal too";
+  for (const char* wrong : {"[]", R"({"dry_run": 1})", R"({"dry": true})", "x"}) EXPECT_EQ(ask(wrong)->status, 400) << wrong;
+  EXPECT_EQ(client().Get("/api/v1/switchover")->status, 405);
 }
 
 TEST_F(ServerTest, throttles_that_are_not_named_stay) {

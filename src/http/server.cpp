@@ -61,6 +61,15 @@ bool is_json_object_or_nothing(const std::string& body) {
   return body.empty() || Json::parse(body, nullptr, false).is_object();
 }
 
+// A body of one flag at most; nothing if it is something else.
+std::optional<bool> take_flag(const std::string& body, const std::string& flag) {
+  if (body.empty()) return false;
+  auto json = Json::parse(body, nullptr, false);
+  if (!json.is_object() || json.size() > json.count(flag)) return {};
+  auto value = json.value(flag, Json(false));
+  return value.is_boolean() ? std::optional(value.get<bool>()) : std::nullopt;
+}
+
 constexpr const char* kThrottleHint =
     "send some of {\"copy_bytes_per_second\": 20000000, \"operations_per_second\": null, \"copiers\": 4, \"lanes\": 8}: null is no limit, 0 stops it; copiers and lanes are 0 to 64";
 
@@ -103,6 +112,8 @@ struct Server::Impl {
   void set_errors();
   void add_command(const std::string& name, void (status::Commands::*command)());
   void add_throttle();
+  void add_switchover();
+  void add_command_with_flag(const std::string& name, const std::string& flag, void (status::Commands::*command)(bool));
   void only_by_post(const std::string& path);
   [[nodiscard]] Handler guarded(Handler handler) const;
   void bind();
@@ -155,6 +166,9 @@ void Server::Impl::set_routes() {
   add_command("resume", &status::Commands::resume);
   add_command("finish", &status::Commands::finish);
   add_throttle();
+  add_switchover();
+  add_command_with_flag("failover", "force", &status::Commands::fail_over);
+  add_command_with_flag("rejoin", "copy", &status::Commands::rejoin);
 }
 
 void Server::Impl::add_command(const std::string& name, void (status::Commands::*command)()) {
@@ -175,7 +189,7 @@ void Server::Impl::add_command(const std::string& name, void (status::Commands::
 void Server::Impl::only_by_post(const std::string& path) {
   server.Get(path, guarded([](const httplib::Request&, httplib::Response& response) {
                response.set_header("Allow", "POST");
-               answer_error(response, 405, "a command is sent by POST", "use mongotwin pause, resume, finish or throttle");
+               answer_error(response, 405, "a command is sent by POST", "use mongotwin pause, resume, finish, throttle, switchover, failover or rejoin");
              }));
 }
 
@@ -190,11 +204,51 @@ void Server::Impl::add_throttle() {
   only_by_post("/api/v1/throttle");
 }
 
+void Server::Impl::add_command_with_flag(const std::string& name, const std::string& flag, void (status::Commands::*command)(bool)) {
+  server.Post("/api/v1/" + name, guarded([this, name, flag, command](const httplib::Request& request, httplib::Response& response) {
+                auto set = take_flag(request.body, flag);
+                if (!set) return answer_error(response, 400, "the body is no request for a " + name, "send {} or {\"" + flag + "\": true}");
+                log::info("http", "{}{} asked for by {}", name, *set ? " (" + flag + ")" : "", request.remote_addr);
+                try {
+                  (commands.*command)(*set);
+                } catch (const Error& e) {
+                  return answer_error(response, 409, e.what(), e.hint());
+                }
+                answer(response, 200, {{"ok", true}, {"state", status::to_string(board.get()->state)}});
+              }));
+  only_by_post("/api/v1/" + name);
+}
+
+void Server::Impl::add_switchover() {
+  server.Post("/api/v1/switchover", guarded([this](const httplib::Request& request, httplib::Response& response) {
+                auto dry = take_flag(request.body, "dry_run");
+                if (!dry) return answer_error(response, 400, "the body is no request for a switch-over", "send {} or {\"dry_run\": true}");
+                log::info("http", "switchover{} asked for by {}", *dry ? " (dry run)" : "", request.remote_addr);
+                std::vector<status::Condition> conditions;
+                try {
+                  conditions = commands.switch_over(*dry);
+                } catch (const Error& e) {
+                  return answer_error(response, 409, e.what(), e.hint());
+                }
+                Json answered = {{"ok", true}, {"state", status::to_string(board.get()->state)}, {"conditions", Json::array()}};
+                int http_status = 200;
+                for (const auto& c : conditions) {
+                  answered["conditions"].push_back({{"kind", status::to_string(c.kind)}, {"what", redact(c.what)}, {"hint", redact(c.hint)}});
+                  if (c.kind != status::Condition::Kind::refused || !answered["ok"].get<bool>()) continue;
+                  answered["ok"] = false;
+                  answered["error"] = {{"what", redact("switch-over refused: " + c.what)}, {"hint", redact(c.hint)}};
+                  http_status = 409;
+                }
+                answer(response, http_status, answered);
+              }));
+  only_by_post("/api/v1/switchover");
+}
+
 void Server::Impl::set_errors() {
   server.set_error_handler([](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
     auto what = response.status == 404 ? std::string("there is nothing under this path") : fmt::format("the request can't be answered (HTTP status {})", response.status);
-    answer_error(response, response.status, what, "GET /api/v1/status, GET /healthz, POST /api/v1/pause, /api/v1/resume, /api/v1/finish, /api/v1/throttle");
+    answer_error(response, response.status, what, "GET /api/v1/status, GET /healthz, POST /api/v1/pause, /api/v1/resume, /api/v1/finish, /api/v1/throttle, /api/v1/switchover, /api/v1/failover, /api/v1/rejoin");
   });
   server.set_exception_handler([](const httplib::Request& request, httplib::Response& response, std::exception_ptr thrown) {
     std::string what = "unknown";

@@ -2,6 +2,8 @@
 // Server: the HTTP API of one replication.
 //   GET  /api/v1/status                  the newest snapshot as JSON
 //   GET  /healthz                        200, or 503 in state failed
+//   POST /api/v1/switchover {"dry_run":true}   200 {"ok":true,"state":…,"conditions":[{kind,what,hint}]}; 409 with the same list
+//   POST /api/v1/failover {"force":true}, /api/v1/rejoin {"copy":true}   as pause; the status tells how it goes on
 //   POST /api/v1/pause, resume, finish   200 {"ok":true,"state":…}; 409 {"error":{what,hint}} if refused
 // Errors are JSON too. It binds exactly the address it was given and knows no authentication: guard.h says what it
 // refuses for the sake of browsers. The board and the commands must outlive it. start() and stop() by one thread;

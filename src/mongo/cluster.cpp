@@ -40,6 +40,15 @@ std::unique_ptr<Cluster> Cluster::connect(const std::string& label, const std::s
   return cluster;
 }
 
+std::unique_ptr<Cluster> Cluster::silent(const std::string& label, const std::string& id, const std::vector<std::string>& shards, bool sharded) {
+  auto cluster = std::make_unique<Cluster>();
+  cluster->label_ = label;
+  cluster->id_ = id;
+  cluster->sharded_ = sharded;
+  for (const auto& name : shards) cluster->shards_.push_back({name, {}, nullptr, {}});
+  return cluster;
+}
+
 void Cluster::look_at(const std::string& uri) {
   uri_ = uri;
   router_ = std::make_unique<Pool>(label_, uri_);

@@ -26,6 +26,9 @@ class Cluster {
   // in place of its cluster, a shard's members out of reach.
   static std::unique_ptr<Cluster> connect(const std::string& label, const std::string& uri, const std::optional<Credentials>& shard_credentials);
 
+  // A cluster that is not asked anything: only what it is called. It has no pools.
+  static std::unique_ptr<Cluster> silent(const std::string& label, const std::string& id, const std::vector<std::string>& shards, bool sharded);
+
   [[nodiscard]] Pool& router() { return *router_; }        // a mongos, or the replica set itself
   [[nodiscard]] Pool& patient() { return *patient_; }      // the same for DDL: an index build may take hours
   [[nodiscard]] bool sharded() const { return sharded_; }

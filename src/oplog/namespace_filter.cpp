@@ -45,7 +45,7 @@ bool NamespaceFilter::matches(std::string_view ns) const {
   return (include_.empty() || std::any_of(include_.begin(), include_.end(), hit)) && std::none_of(exclude_.begin(), exclude_.end(), hit);
 }
 
-bool NamespaceFilter::includes(std::string_view ns) const {
+bool NamespaceFilter::selects(std::string_view ns) const {
   auto dot = ns.find('.');
   auto database = ns.substr(0, dot);
   if (is_internal_database(database)) return false;
@@ -73,7 +73,7 @@ std::string NamespaceFilter::renamed(std::string_view database, std::string_view
   return whole->second.substr(0, whole->second.size() - 1) + std::string(collection);
 }
 
-std::string NamespaceFilter::target(const std::string& ns) const {
+std::string NamespaceFilter::forward(const std::string& ns) const {
   auto dot = ns.find('.');
   if (renames_.empty() || dot == std::string::npos) return ns;
   std::string_view database(ns.data(), dot), collection(ns.data() + dot + 1, ns.size() - dot - 1);
@@ -88,15 +88,47 @@ std::string NamespaceFilter::target(const std::string& ns) const {
   return renamed(database, collection);
 }
 
-bool NamespaceFilter::includes_target(const std::string& ns) const {
-  if (target(ns) == ns && includes(ns)) return true;
+// What `ns` of the target is called on the source; its own name if no rule says otherwise.
+std::string NamespaceFilter::backward(const std::string& ns) const {
+  auto dot = ns.find('.');
+  if (renames_.empty() || dot == std::string::npos) return ns;
+  auto collection = ns.substr(dot + 1);
+  if (collection.starts_with(kBuckets)) {
+    auto there = backward(ns.substr(0, dot + 1) + collection.substr(kBuckets.size()));
+    return there.insert(there.find('.') + 1, kBuckets);
+  }
+  if (auto at = collection.find(kConvertToCapped); collection.starts_with("tmp") && at != std::string::npos) {
+    auto there = backward(ns.substr(0, dot + 1) + collection.substr(at + kConvertToCapped.size()));
+    return there.substr(0, there.find('.') + 1) + collection;
+  }
   for (const auto& [from, to] : renames_) {
-    if (to == ns && includes(from)) return true;
+    if (to == ns) return from;
     if (!to.ends_with(".*") || !std::string_view(ns).starts_with(to.substr(0, to.size() - 1))) continue;
     auto source = from.substr(0, from.size() - 1) + ns.substr(to.size() - 1);
-    if (target(source) == ns && includes(source)) return true;
+    if (forward(source) == ns) return source;
   }
-  return false;
+  return ns;
+}
+
+bool NamespaceFilter::includes(std::string_view ns) const {
+  if (!inverted_) return selects(ns);
+  auto name = std::string(ns);
+  auto source = backward(name);
+  return forward(source) == name && selects(source);
+}
+
+std::string NamespaceFilter::target(const std::string& ns) const { return inverted_ ? backward(ns) : forward(ns); }
+
+bool NamespaceFilter::includes_target(const std::string& ns) const {
+  if (inverted_) return selects(ns);
+  auto source = backward(ns);
+  return forward(source) == ns && selects(source);
+}
+
+NamespaceFilter NamespaceFilter::inverted() const {
+  auto out = *this;
+  out.inverted_ = !inverted_;
+  return out;
 }
 
 }  // namespace mongotwin::oplog

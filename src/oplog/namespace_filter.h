@@ -30,13 +30,19 @@ class NamespaceFilter {
   // Whether something that is replicated has this name on the target.
   [[nodiscard]] bool includes_target(const std::string& ns) const;
   [[nodiscard]] bool renames() const { return !renames_.empty(); }
+  // The same pair seen from the other side: source and target have changed places, names are the old target's.
+  [[nodiscard]] NamespaceFilter inverted() const;
   [[nodiscard]] static bool is_internal_database(std::string_view database);
 
  private:
+  [[nodiscard]] bool selects(std::string_view ns) const;
+  [[nodiscard]] std::string forward(const std::string& ns) const;
+  [[nodiscard]] std::string backward(const std::string& ns) const;
   [[nodiscard]] bool matches(std::string_view ns) const;
   [[nodiscard]] std::string renamed(std::string_view database, std::string_view collection) const;
   std::vector<std::string> include_, exclude_;
   Renames renames_;
+  bool inverted_ = false;
 };
 
 [[nodiscard]] bool wildcard_match(std::string_view pattern, std::string_view text);

@@ -88,5 +88,22 @@ TEST(NamespaceFilterTest, WhatIsOursOnTheTarget) {
   EXPECT_FALSE(filter.includes_target("shop2.c"));
 }
 
+TEST(NamespaceFilter, InvertedItIsTheSamePairFromTheOtherSide) {
+  NamespaceFilter forward({"shop.*", "old.a", "logs.*"}, {"shop.secret"}, {{"shop.*", "store.*"}, {"old.a", "new.b"}});
+  auto back = forward.inverted();
+  for (const char* ns : {"shop.orders", "old.a", "logs.x", "shop.system.buckets.ts", "logs.system.buckets.ts"}) {
+    auto there = forward.target(ns);
+    EXPECT_TRUE(back.includes(there)) << there;
+    EXPECT_EQ(back.target(there), ns);
+    EXPECT_TRUE(back.includes_target(ns)) << ns;
+  }
+  EXPECT_FALSE(back.includes("store.secret"));
+  EXPECT_FALSE(back.includes("shop.orders")) << "its name there is store.orders";
+  EXPECT_FALSE(back.includes("new.c"));
+  EXPECT_FALSE(back.includes("mongotwin.checkpoints"));
+  EXPECT_FALSE(back.includes_target("shop.secret"));
+  EXPECT_EQ(back.inverted().target("old.a"), "new.b");
+}
+
 }  // namespace
 }  // namespace mongotwin::oplog

@@ -26,7 +26,7 @@ const Field* find(const Fields& fields, const std::string& key) {
 
 Fields top(const Field& document) {
   return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target", "copy_users", "sharding", "zones",
-                          "api", "lanes", "copiers", "reading", "read_preference", "indexes", "index_builds", "memory_limit", "journal", "throttle", "log"});
+                          "api", "lanes", "copiers", "reading", "read_preference", "indexes", "index_builds", "memory_limit", "journal", "throttle", "hooks", "switchover", "log"});
 }
 
 std::string uri(const Field& document, const Fields& fields, const std::string& key) {
@@ -178,6 +178,28 @@ Throttle throttle(const Field& field) {
   return out;
 }
 
+Hooks hooks_of(const Field& field) {
+  static const std::string kAllowed = "a command as /bin/sh takes it";
+  auto fields = field.fields({"close", "open"});
+  for (const char* needed : {"close", "open"})
+    if (find(fields, needed) == nullptr) field.refuse(std::string("the key ") + needed + " is missing", "both close and open");
+  return {fields.at("close").text(kAllowed), fields.at("open").text(kAllowed)};
+}
+
+void read_hooks(Options& o, const Field& field) {
+  auto fields = field.fields({"source", "target"});
+  if (const auto* source = find(fields, "source")) o.source_hooks = hooks_of(*source);
+  if (const auto* target = find(fields, "target")) o.target_hooks = hooks_of(*target);
+}
+
+Switchover switchover(const Field& field) {
+  auto fields = field.fields({"lag_max", "closed_max"});
+  Switchover out;
+  if (const auto* lag = find(fields, "lag_max")) out.lag_max_s = lag->whole_number(1, 3600);
+  if (const auto* closed = find(fields, "closed_max")) out.closed_max_s = closed->whole_number(1, 3600);
+  return out;
+}
+
 Log log_options(const Field& field) {
   auto fields = field.fields({"level", "file"});
   Log out;
@@ -225,7 +247,19 @@ Options load(const std::string& path) {
   if (const auto* f = find(fields, "journal")) o.journal = journal(*f);
   if (o.journal.path.empty()) o.journal.path = (std::filesystem::path(path).parent_path() / (o.link + ".journal")).string();
   if (const auto* f = find(fields, "throttle")) o.throttle = throttle(*f);
+  if (const auto* f = find(fields, "hooks")) read_hooks(o, *f);
+  if (const auto* f = find(fields, "switchover")) o.switchover = switchover(*f);
   if (const auto* f = find(fields, "log")) o.log = log_options(*f);
+  return o;
+}
+
+Options reversed(Options o) {
+  std::swap(o.source_uri, o.target_uri);
+  std::swap(o.source_shard_credentials, o.target_shard_credentials);
+  std::swap(o.source_hooks, o.target_hooks);
+  o.sharding = {};
+  o.zones = {};
+  o.reversed = !o.reversed;
   return o;
 }
 

@@ -69,6 +69,17 @@ struct Throttle {
   std::optional<std::uint64_t> copy_bytes, operations;
 };
 
+// What closes a cluster for its users' writes and opens it again, where the server has no command for it (before
+// MongoDB 6.0), as /bin/sh takes it. Both or none.
+struct Hooks {
+  std::string close, open;
+};
+
+struct Switchover {
+  int lag_max_s = 10;  // with more it is not begun
+  int closed_max_s = 60;  // writes are not closed for longer: then all is put back
+};
+
 struct Log {
   log::Level level = log::Level::info;
   std::string file;  // empty: stderr only
@@ -93,10 +104,17 @@ struct Options {
   std::uint64_t memory_limit_bytes = 512'000'000;  // for what is queued between the stages
   Journal journal;
   Throttle throttle;
+  Hooks source_hooks, target_hooks;
+  Switchover switchover;
   Log log;
+  bool reversed = false;  // not from the file: see reversed()
 };
 
 [[nodiscard]] Options load(const std::string& path);
+
+// The same pair after its clusters have changed their roles: what is given a cluster goes with it. The namespaces stay as
+// they are written, in the first source's names; how the first target is to be sharded does not concern the other one.
+[[nodiscard]] Options reversed(Options options);
 
 // Only where the API listens, for the commands that talk to a running mongotwin: secrets are not resolved, so they
 // need not be there.

@@ -107,6 +107,28 @@ TEST_F(OptionsTest, every_key_is_read) {
   EXPECT_FALSE(o.target_shard_credentials);
 }
 
+TEST_F(OptionsTest, hooks_and_limits_of_a_switch_over) {
+  auto o = loaded(std::string(kPair) + "hooks:\n  source: {close: \"./close\", open: \"./open a\"}\nswitchover: {lag_max: 3, closed_max: 20}\n");
+  EXPECT_EQ(o.source_hooks.close, "./close");
+  EXPECT_EQ(o.source_hooks.open, "./open a");
+  EXPECT_TRUE(o.target_hooks.close.empty());
+  EXPECT_EQ(o.switchover.lag_max_s, 3);
+  EXPECT_EQ(o.switchover.closed_max_s, 20);
+  expect_refused("hooks: {source: {close: x}}\n", "twin.yaml:3: key hooks.source: the key open is missing");
+  expect_refused("switchover: {closed_max: 0}\n", "twin.yaml:3: key switchover.closed_max: \"0\" is out of range");
+}
+
+TEST_F(OptionsTest, reversed_all_that_belongs_to_a_cluster_goes_with_it) {
+  auto o = loaded(std::string(kPair) + "shard_credentials:\n  source: {user: a, password: b}\n  target: {user: c, password: d}\nhooks: {source: {close: x, open: y}}\n");
+  auto back = reversed(o);
+  EXPECT_TRUE(back.reversed);
+  EXPECT_EQ(back.source_uri, o.target_uri);
+  EXPECT_EQ(back.target_uri, o.source_uri);
+  EXPECT_EQ(back.source_shard_credentials->user, "c");
+  EXPECT_EQ(back.target_hooks.close, "x");
+  EXPECT_FALSE(reversed(back).reversed);
+}
+
 TEST(ThrottleChange, is_what_the_command_line_says) {
   EXPECT_EQ(throttle_change({"20MB", "off", "2", "0"}), R"({"copy_bytes_per_second": 20000000, "operations_per_second": null, "copiers": 2, "lanes": 0})");
   EXPECT_EQ(throttle_change({{}, {}, {}, "64"}), R"({"lanes": 64})");

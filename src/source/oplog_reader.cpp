@@ -59,6 +59,8 @@ std::optional<std::int64_t> OplogReader::oldest_unapplied_ms(oplog::Timestamp ap
 Step OplogReader::step(std::stop_token stop) {
   try {
     if (has_pending_) {
+      Lock lock(append_m_);
+      if (ended_) return Step::done;
       if (!journal_.append(shard_, pending_, position_)) return Step::idle;
       has_pending_ = false;
     }

@@ -30,6 +30,11 @@ class OplogReader {
   // Or: everything up to `position` is in the journal already.
   void go_on_after(oplog::Timestamp position);
   [[nodiscard]] Step step(std::stop_token stop);
+  // Any thread: from now on nothing comes into the journal any more, whatever is under way.
+  void end() {
+    Lock lock(append_m_);
+    ended_ = true;
+  }
 
   [[nodiscard]] std::uint64_t entries_read() const { return entries_read_; }
   // When the oldest entry that is read but not among those up to `applied` was written on the source, in milliseconds
@@ -56,6 +61,8 @@ class OplogReader {
   std::vector<journal::Record> pending_;
   bool has_pending_ = false;
   std::atomic<std::uint64_t> entries_read_{0};
+  Mutex append_m_;
+  bool ended_ GUARDED_BY(append_m_) = false;
   mutable Mutex m_;
   Clock::Steady last_contact_ GUARDED_BY(m_){};
   struct BatchTime {

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace mongotwin::status {
 
@@ -15,6 +17,16 @@ struct Throttles {
   bool operator==(const Throttles&) const = default;
 };
 
+// What a change of roles demands.
+struct Condition {
+  enum class Kind { fine, warning, refused };
+  Kind kind = Kind::fine;
+  std::string what;  // what was found, or what is wrong
+  std::string hint;
+};
+
+[[nodiscard]] constexpr const char* to_string(Condition::Kind kind) { return kind == Condition::Kind::fine ? "fine" : kind == Condition::Kind::warning ? "warning" : "refused"; }
+
 class Commands {
  public:
   virtual ~Commands() = default;
@@ -23,6 +35,13 @@ class Commands {
   virtual void finish() = 0;  // drain what the source has now, restore what was held back, stop following
   virtual void throttle(const Throttles& throttles) = 0;  // holds at once, until the next start
   [[nodiscard]] virtual Throttles throttles() const = 0;
+  // Source and target change their roles. Returns what it demands; without `dry_run` and when nothing is refused it has
+  // been asked for: the status tells how it goes on.
+  [[nodiscard]] virtual std::vector<Condition> switch_over(bool dry_run) = 0;
+  // The source is gone: the target takes over. `force`: although it answers, or a shard was silent long before the others.
+  virtual void fail_over(bool force) = 0;
+  // After a failover: the old source becomes the follower. `may_copy`: also where only a new copy helps.
+  virtual void rejoin(bool may_copy) = 0;
 };
 
 }  // namespace mongotwin::status

@@ -142,6 +142,24 @@ Json write_error(const std::optional<Failure>& f) {
   return {{"what", redact(f->what)}, {"hint", redact(f->hint)}, {"remedy", f->remedy}};
 }
 
+Json write_handover(const std::optional<Handover>& h) {
+  if (!h) return nullptr;
+  return {{"kind", h->kind}, {"step", h->step}, {"succeeded", or_null(h->succeeded)}, {"closed_ms", or_null(h->closed_ms)}, {"up_to", h->up_to ? write(*h->up_to) : Json(nullptr)}, {"error", redact(h->error)}, {"notes", redacted(h->notes)}, {"number", h->number}};
+}
+
+Handover read_handover(const Json& j) {
+  Handover h;
+  read(j, "kind", h.kind);
+  read(j, "step", h.step);
+  read(j, "succeeded", h.succeeded);
+  read(j, "closed_ms", h.closed_ms);
+  if (auto at = j.find("up_to"); at != j.end() && at->is_object()) h.up_to = read_timestamp(j, "up_to");
+  read(j, "error", h.error);
+  read(j, "notes", h.notes);
+  read(j, "number", h.number);
+  return h;
+}
+
 Status read_status(const Json& j) {
   Status s;
   auto state = state_from(j.at("state").get<std::string>());
@@ -171,6 +189,8 @@ Status read_status(const Json& j) {
   if (j.contains("copy")) s.copy = read_copy(j["copy"]);
   if (j.contains("ops")) s.ops = read_ops(j["ops"]);
   read(j, "warnings", s.warnings);
+  read(j, "roles_swapped", s.roles_swapped);
+  if (auto at = j.find("handover"); at != j.end() && at->is_object()) s.handover = read_handover(*at);
   if (auto at = j.find("error"); at != j.end() && at->is_object()) {
     s.error.emplace();
     read(*at, "what", s.error->what);
@@ -195,6 +215,8 @@ std::string to_json(const Status& s) {
               {"copy", write(s.copy)},
               {"ops", write(s.ops)},
               {"warnings", redacted(s.warnings)},
+              {"roles_swapped", s.roles_swapped},
+              {"handover", write_handover(s.handover)},
               {"error", write_error(s.error)}};
   // A name on the server may hold bytes that are no UTF-8: they are replaced, a status must never fail for that.
   return out.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -7,7 +7,7 @@
 namespace mongotwin::status {
 namespace {
 
-constexpr std::array<std::pair<State, const char*>, 8> kNames{{
+constexpr std::array<std::pair<State, const char*>, 9> kNames{{
     {State::starting, "starting"},
     {State::copying, "copying"},
     {State::catching_up, "catching_up"},
@@ -15,6 +15,7 @@ constexpr std::array<std::pair<State, const char*>, 8> kNames{{
     {State::paused, "paused"},
     {State::finishing, "finishing"},
     {State::finished, "finished"},
+    {State::failed_over, "failed_over"},
     {State::failed, "failed"},
 }};
 

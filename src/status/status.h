@@ -17,7 +17,7 @@
 
 namespace mongotwin::status {
 
-enum class State { starting, copying, catching_up, replicating, paused, finishing, finished, failed };
+enum class State { starting, copying, catching_up, replicating, paused, finishing, finished, failed_over, failed };
 [[nodiscard]] const char* to_string(State state);
 [[nodiscard]] std::optional<State> state_from(std::string_view name);
 
@@ -67,6 +67,18 @@ struct Failure {
   std::string what, hint, remedy;
 };
 
+// A change of roles: under way, or how the last one of this process ended.
+struct Handover {
+  std::string kind;                        // "switchover", "failover" or "rejoin"
+  std::string step;                        // what it is doing; empty when it is over
+  std::optional<bool> succeeded;           // known when it is over
+  std::optional<std::int64_t> closed_ms;   // for how long nobody could write
+  std::optional<bson::Timestamp> up_to;    // failover: everything that the source had written up to here is there
+  std::string error;                       // why it was given up
+  std::vector<std::string> notes;          // what the operator should know of it
+  std::uint64_t number = 0;                // of this process
+};
+
 struct Status {
   std::string link;
   State state = State::starting;
@@ -80,6 +92,8 @@ struct Status {
   OpsProgress ops;
   std::vector<std::string> warnings;
   std::optional<Failure> error;
+  bool roles_swapped = false;  // source and target are not what the configuration calls them
+  std::optional<Handover> handover;
 };
 
 class StatusBoard {

@@ -64,8 +64,8 @@ source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base, set_p
 target_set = _shared(lambda base: ReplicaSet(name="target", base_dir=base, set_parameters=_IMPATIENT))
 source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2), sharded=True)
 target_sharded = _shared(lambda base: ShardedCluster(name="target", base_dir=base / "target", shards=3), sharded=True)
-secured_source_set = _shared(lambda base: ReplicaSet(name="secured", base_dir=base, auth=Auth("admin", "p@ss:w/rd%1")))
-secured_target_set = _shared(lambda base: ReplicaSet(name="vault", base_dir=base, auth=Auth("admin", "an0ther?s3cret")))
+secured_source_set = _shared(lambda base: ReplicaSet(name="secured", base_dir=base, set_parameters=_TESTABLE, auth=Auth("admin", "p@ss:w/rd%1")))
+secured_target_set = _shared(lambda base: ReplicaSet(name="vault", base_dir=base, set_parameters=_TESTABLE, auth=Auth("admin", "an0ther?s3cret")))
 
 
 @pytest.fixture

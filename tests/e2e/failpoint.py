@@ -11,10 +11,10 @@ from pymongo import MongoClient
 
 
 class Failpoint:
-    def __init__(self, client: MongoClient, name: str, data: dict[str, Any]) -> None:
+    def __init__(self, client: MongoClient, name: str, data: dict[str, Any], mode: Any = "alwaysOn") -> None:
         self._client = client
         self._name = name
-        self._times_before = self._configure("alwaysOn", data)["count"]
+        self._times_before = self._configure(mode, data)["count"]
 
     def wait_entered(self, timeout_ms: int = 60_000) -> None:
         times = self._times_before + 1
@@ -23,13 +23,14 @@ class Failpoint:
     def off(self) -> None:
         self._configure("off", {})
 
-    def _configure(self, mode: str, data: dict[str, Any]) -> dict[str, Any]:
+    def _configure(self, mode: Any, data: dict[str, Any]) -> dict[str, Any]:
         return self._client.admin.command(SON([("configureFailPoint", self._name), ("mode", mode), ("data", data)]))
 
 
 @contextmanager
-def failpoint(client: MongoClient, name: str, **data: Any) -> Iterator[Failpoint]:
-    point = Failpoint(client, name, data)
+def failpoint(client: MongoClient, name: str, mode: Any = "alwaysOn", **data: Any) -> Iterator[Failpoint]:
+    """`mode`: as the server takes it, such as {"times": 1} or {"skip": 2}."""
+    point = Failpoint(client, name, data, mode)
     try:
         yield point
     finally:

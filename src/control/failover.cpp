@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/failover.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/backoff.h"
+#include "control/other_way.h"
+
+namespace mongotwin::control {
+
+using checkpoint::Phase;
+using oplog::Timestamp;
+
+namespace {
+
+constexpr std::chrono::milliseconds kLook{5};
+constexpr std::uint32_t kSilentSeconds = 15;  // an idle shard's clock is moved every few hundred milliseconds
+
+std::string time_of(Timestamp ts) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(ts.t))); }
+
+}  // namespace
+
+void Failover::demand_even(const mongo::Cluster& source, const std::vector<Timestamp>& read, bool force) {
+  auto names = source.shard_names();
+  auto first = static_cast<std::size_t>(std::min_element(read.begin(), read.end()) - read.begin());
+  auto last = *std::max_element(read.begin(), read.end());
+  if (last.t - read.at(first).t < kSilentSeconds) return;
+  auto what = fmt::format("nothing was heard of the source's shard {} since {}, and of another one until {}: what the others wrote in these {} s can't be applied without it", names.at(first), time_of(read[first]), time_of(last), last.t - read[first].t);
+  if (!force) throw Error(Remedy::pause, what, "mongotwin failover --force gives that up");
+  log::warn("control", "failover: {}", what);
+}
+
+void Failover::step(const char* name) {
+  log::info("control", "failover: {}", name);
+  p_.on_step(name);
+}
+
+template <class F>
+void Failover::insisting(std::stop_token stop, F&& f) {
+  Backoff backoff;
+  for (;;) {
+    try {
+      return f();
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      log::warn("control", "failover: trying again: {}", e.what());
+    }
+    if (!sleep_for(stop, backoff.next())) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the failover", "ask for it again");
+  }
+}
+
+Failover::Report Failover::report(Timestamp up_to, const std::vector<Timestamp>& applied, const std::vector<Timestamp>& read) const {
+  Report out;
+  out.up_to = up_to;
+  out.lines.push_back(fmt::format("everything that the source had written up to {} ({}) is on the target; what it wrote later is lost, unless the line of its shard says otherwise", time_of(up_to), oplog::to_string(up_to)));
+  auto names = p_.pair.source->shard_names();
+  for (std::size_t s = 0; s < names.size(); ++s) {
+    out.shards.push_back({names[s], applied.at(s), read.at(s)});
+    auto line = fmt::format("shard {}: applied up to {} ({})", names[s], time_of(applied[s]), oplog::to_string(applied[s]));
+    if (read[s] > up_to) line += fmt::format("; it was read up to {} ({}), but other shards were not: that is left out, so that the target is a state that the source has had", time_of(read[s]), oplog::to_string(read[s]));
+    out.lines.push_back(std::move(line));
+  }
+  return out;
+}
+
+Failover::Report Failover::run(Pipeline& pipeline, bson::View begun, std::stop_token stop) {
+  step("applying what was read");
+  pipeline.end_reading();
+  while (!pipeline.stopped()) {
+    p_.check();
+    if (!sleep_for(stop, kLook)) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the failover", "ask for it again");
+  }
+  insisting(stop, [&] { pipeline.save_checkpoint(); });
+  auto report = this->report(pipeline.complete_up_to(), pipeline.observe().applied, pipeline.read());
+  step("restoring");
+  auto held = begun["held"] ? bson::Document::copy_of(begun.fields("held")) : p_.holds.to_document();
+  // First, since what is given back is not held any more: who goes on after a crash must know that it was.
+  insisting(stop, [&] {
+    auto fields = bson::Builder();
+    fields.string("phase", to_string(Phase::failing_over)).open_document("handover").string("kind", "failover").document("held", held).close();
+    p_.store.save(fields.finish());
+  });
+  insisting(stop, [&] { p_.ddl.restore_held(); });
+  step("deciding");
+  bson::Document next;
+  insisting(stop, [&] { next = other_way(p_.pair, held, stop).to_fields(); });
+  insisting(stop, [&] {
+    auto fields = bson::Builder();
+    fields.string("phase", to_string(Phase::failed_over)).document("held", p_.holds.to_document()).document("other_way", next);
+    fields.open_document("handover").string("kind", "failover").timestamp("up_to", report.up_to).open_array("lines");
+    for (std::size_t n = 0; n < report.lines.size(); ++n) fields.string(std::to_string(n), report.lines[n]);
+    fields.close().close();
+    p_.store.save(fields.finish());
+  });
+  step("opening");
+  WriteBlock block(*p_.pair.target, p_.options.target_hooks, p_.options.link);
+  // Nobody has closed it before the first switch-over; where it can't be closed there is nothing to open.
+  if (!block.obstacle()) insisting(stop, [&] { block.open(stop); });
+  for (const auto& line : report.lines) log::warn("control", "failover: {}", line);
+  return report;
+}
+
+}  // namespace mongotwin::control

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the Replicator changes the roles of its pair.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "control/replicator.h"
+#include "control/roles.h"
+
+namespace mongotwin::control {
+
+namespace {
+constexpr std::chrono::milliseconds kLookEvery{100}, kPublishedLook{10};
+constexpr int kPublishedMost = 500;
+}
+
+using checkpoint::Phase;
+using status::Condition;
+using status::State;
+
+void Replicator::set_handover(const std::function<void(status::Handover&)>& change) {
+  Lock lock(m_);
+  if (!handover_) handover_.emplace();
+  change(*handover_);
+}
+
+void Replicator::begin_handover(const char* kind, std::atomic<bool>& request) {
+  status::Handover next;
+  next.kind = kind;
+  next.step = "asked for";
+  next.number = ++handovers_;
+  handover_ = std::move(next);
+  request = true;
+  drive_signal_.notify();
+}
+
+// Who asked looks at the status next, and must not see the end of an earlier one.
+void Replicator::wait_until_published() {
+  auto number = handovers_.load();
+  for (int n = 0; n < kPublishedMost; ++n) {
+    auto status = board_.get();
+    if (status->handover && status->handover->number >= number) return;
+    std::this_thread::sleep_for(kPublishedLook);
+  }
+}
+
+Switchover Replicator::make_switchover() {
+  return Switchover({*pair_, options_, *store_, *layout_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }});
+}
+
+void Replicator::demand_replicating() const {
+  if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, "a switch-over is under way", "wait for its end");
+  if (state_ != State::replicating || paused_ || finish_requested_)
+    throw Error(Remedy::pause, fmt::format("can't switch over while {}", paused_ ? "paused" : status::to_string(state_)), "wait until it is replicating (mongotwin resume, if it is paused)");
+  if (lanes_ == 0 || apply_throttle_.rate() == 0u) throw Error(Remedy::pause, "can't switch over while nothing is applied: the throttle is at 0", "lift it: mongotwin throttle --operations off --lanes 8");
+}
+
+std::vector<Condition> Replicator::switch_over(bool dry_run) {
+  std::shared_ptr<Pair> pair;
+  options::Options options;
+  {
+    Lock lock(m_);
+    demand_replicating();
+    pair = pair_;
+    options = options_;
+  }
+  std::vector<Condition> conditions;
+  {
+    Lock shape(shape_m_);
+    auto behind = board_.get()->lag_ms;
+    conditions = Switchover::conditions(*pair, options, behind ? std::optional(std::chrono::milliseconds(*behind)) : std::nullopt);
+  }
+  bool refused = std::any_of(conditions.begin(), conditions.end(), [](const auto& c) { return c.kind == Condition::Kind::refused; });
+  if (dry_run || refused) return conditions;
+  {
+    Lock lock(m_);
+    demand_replicating();
+    log::info("control", "switching over by request");
+    begin_handover("switchover", switch_requested_);
+  }
+  wait_until_published();
+  return conditions;
+}
+
+// Whatever comes of it, the pair is connected to anew: as the checkpoints say then.
+void Replicator::change_roles(std::stop_token stop) {
+  Pipeline* pipeline = nullptr;
+  {
+    Lock lock(m_);
+    pipeline = pipeline_.get();
+  }
+  users_worker_.reset();
+  auto last_call = [&] {
+    if (users_) users_->sync(copy::UserCopy::Upto::now);
+  };
+  again_ = true;
+  try {
+    auto outcome = make_switchover().run(*pipeline, saved_.generation, last_call, stop);
+    set_handover([&](auto& h) {
+      h.step.clear();
+      h.succeeded = true;
+      h.closed_ms = outcome.closed.count();
+      h.notes = outcome.notes;
+    });
+  } catch (const Error& e) {
+    set_handover([&](auto& h) {
+      h.step.clear();
+      h.succeeded = false;
+      h.error = e.what();
+    });
+  }
+}
+
+// What a process that is gone had begun, or what the roles have yet to do to be changed.
+void Replicator::end_handover(std::stop_token stop) {
+  if (!pair_->checkpoint) return;
+  if (saved_.phase == Phase::opening) {
+    make_switchover().complete(stop);
+    saved_.phase = Phase::replicating;
+    saved_.handover = bson::Builder().string("kind", "switchover").boolean("target_closed", true).finish();
+    return;
+  }
+  // Of the target as a follower: it only says that a switch-over has closed it.
+  if (!saved_.handover["source_closed"]) return;
+  log::warn("control", "a switch-over was broken off before it was decided: putting everything back");
+  make_switchover().put_back(saved_.handover, stop);
+  saved_.held = bson::Document::copy_of(saved_.handover.view().fields("held"));
+  saved_.handover = {};
+}
+
+// ---- the source is gone
+
+void Replicator::fail_over(bool force) {
+  std::shared_ptr<Pair> pair;
+  std::string source_uri;
+  {
+    Lock lock(m_);
+    if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, fmt::format("a {} is under way", handover_->kind), "wait for its end");
+    bool follows = state_ == State::replicating || state_ == State::catching_up;
+    if (!follows || !pipeline_ || !pipeline_->consistent())
+      throw Error(Remedy::pause, fmt::format("can't fail over while {}: the target is no state that the source has had", status::to_string(state_)), "a failover needs a pair that was replicating");
+    pair = pair_;
+    source_uri = options_.source_uri;
+  }
+  bool alive = answers(source_uri);
+  if (alive && !force) throw Error(Remedy::pause, "the source answers: nothing need be given up", "mongotwin switchover loses nothing; or mongotwin failover --force");
+  {
+    Lock lock(m_);
+    if (!pipeline_) throw Error(Remedy::pause, "it is just connecting anew", "ask again");
+    Failover::demand_even(*pair->source, pipeline_->read(), force);
+    log::warn("control", "failing over by request{}", force ? " (forced)" : "");
+    begin_handover("failover", failover_requested_);
+    if (alive) handover_->notes.emplace_back("the source answered when the failover was forced: what it takes from now on is only there");
+  }
+  wait_until_published();
+}
+
+void Replicator::take_over(std::stop_token stop) {
+  Pipeline* pipeline = nullptr;
+  {
+    Lock lock(m_);
+    paused_ = false;
+    pipeline = pipeline_.get();
+  }
+  // What the throttle holds back would be lost with it.
+  apply_throttle_.set({});
+  pipeline->set_lanes(std::max(1, lanes_.load()));
+  pipeline->hold(false);
+  auto check = [this] {
+    Lock lock(m_);
+    if (error_) std::rethrow_exception(error_);
+  };
+  Failover failover({*pair_, options_, *store_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }, check});
+  try {
+    auto report = failover.run(*pipeline, {}, stop);
+    set_handover([&](auto& h) {
+      h.step.clear();
+      h.succeeded = true;
+      h.up_to = report.up_to;
+      h.notes.insert(h.notes.end(), report.lines.begin(), report.lines.end());
+    });
+  } catch (const Error& e) {
+    set_handover([&](auto& h) {
+      h.step.clear();
+      h.succeeded = false;
+      h.error = e.what();
+    });
+    throw;
+  }
+  set_state(State::failed_over, "the target stands alone; when the old source is back: mongotwin rejoin");
+  {
+    Lock lock(m_);
+    last_observed_ = pipeline_->observe();
+  }
+  // The threads that wait for the lost source may take their time.
+  std::unique_ptr<Pipeline> done;
+  {
+    Lock lock(m_);
+    done = std::move(pipeline_);
+  }
+  users_worker_.reset();
+  done.reset();
+  std::optional<bson::Document> document;
+  retrying(stop, [&] { document = store_->load(); });
+  if (document) saved_ = checkpoint::Checkpoint::parse(*document);
+  if (!stop.stop_requested()) stand_alone(stop);
+}
+
+void Replicator::stand_alone(std::stop_token stop) {
+  set_state(State::failed_over, "the target stands alone; when the old source is back: mongotwin rejoin");
+  {
+    Lock lock(m_);
+    if (!handover_) {
+      handover_ = status::Handover{"failover", {}, true, {}, saved_.handover["up_to"].timestamp(), {}, {}, 0};
+      for (const auto& line : saved_.handover.view().fields("lines")) handover_->notes.emplace_back(line.string().value_or(""));
+    }
+  }
+  while (!stop.stop_requested() && !again_) {
+    if (rejoin_requested_.exchange(false)) take_in_again(stop);
+    else drive_signal_.wait(stop, kLookEvery);
+  }
+}
+
+void Replicator::rejoin(bool may_copy) {
+  {
+    Lock lock(m_);
+    if (state_ != State::failed_over) throw Error(Remedy::pause, fmt::format("there is nothing to rejoin while {}", status::to_string(state_)), "it is for the old source after a failover");
+    if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, fmt::format("a {} is under way", handover_->kind), "wait for its end");
+    rejoin_may_copy_ = may_copy;
+    begin_handover("rejoin", rejoin_requested_);
+  }
+  wait_until_published();
+}
+
+void Replicator::take_in_again(std::stop_token stop) {
+  Rejoin rejoin({*pair_, options_, saved_, *store_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }});
+  try {
+    auto report = rejoin.run(rejoin_may_copy_, stop);
+    again_ = true;
+    set_handover([&](auto& h) {
+      h.step.clear();
+      h.succeeded = true;
+      if (report.copies) h.notes.emplace_back("the old source is copied anew");
+      else if (report.documents == 0) h.notes.emplace_back("the old source had written nothing beyond the cut");
+      else h.notes.push_back(fmt::format("{} documents that the old source wrote beyond the cut are in {}", report.documents, report.file));
+    });
+  } catch (const Error& e) {
+    log::error("control", "rejoin: {}{}{}", e.what(), e.hint().empty() ? "" : "; ", e.hint());
+    set_handover([&](auto& h) {
+      h.step.clear();
+      h.succeeded = false;
+      h.error = e.hint().empty() ? std::string(e.what()) : fmt::format("{}; {}", e.what(), e.hint());
+    });
+  }
+}
+
+}  // namespace mongotwin::control

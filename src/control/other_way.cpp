@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/other_way.h"
+
+#include "apply/ddl_applier.h"
+#include "source/catalog_reader.h"
+#include "source/mongo_oplog.h"
+
+namespace mongotwin::control {
+
+using oplog::Timestamp;
+
+namespace {
+
+template <class F>
+void with_applier(Pair& pair, bson::View held_on_target, F&& f) {
+  apply::Holds holds;
+  holds.load(held_on_source(pair, held_on_target));
+  apply::TargetLayout layout(pair.source->router(), pair.source->sharded());
+  apply::ShardingRules none;
+  apply::DdlApplier applier(*pair.source, layout, holds, none);
+  f(applier);
+}
+
+}  // namespace
+
+std::vector<Timestamp> committed_ends(mongo::Cluster& cluster) {
+  std::vector<Timestamp> out;
+  for (auto& shard : cluster.shards()) {
+    auto client = shard.pool->acquire();
+    // Until a majority has it, a last write is no entry that can be followed.
+    client.run("admin", bson::Builder().int32("appendOplogNote", 1).open_document("data").string("mongotwin", "end").close().open_document("writeConcern").string("w", "majority").close().finish());
+    out.push_back(source::newest_position(client));
+  }
+  return out;
+}
+
+checkpoint::Checkpoint other_way(Pair& pair, bson::View held, std::stop_token stop) {
+  auto& source = *pair.target;
+  checkpoint::Checkpoint next;
+  next.source_id = source.id();
+  next.namespaces = pair.namespaces;
+  next.shards = source.shard_names();
+  next.hosts = source.shard_hosts();
+  next.held = held_on_source(pair, held);
+  next.positions = committed_ends(source);
+  next.resume = next.positions;
+  auto listed = source::read_catalog(source, stop);
+  oplog::Catalog catalog(pair.filter.inverted(), source.sharded());
+  for (const auto& collection : listed.listed) catalog.add(collection);
+  for (const auto& view : listed.views) catalog.add_view(view.ns, view.definition);
+  next.catalog = catalog.to_document();
+  next.listed_up_to = listed.listed_up_to;
+  return next;
+}
+
+bson::Document held_on_source(const Pair& pair, bson::View held_on_target) {
+  auto back = pair.filter.inverted();
+  apply::Holds target, source;
+  target.load(held_on_target);
+  for (const auto& index : target.ttls()) source.hold_ttl(back.target(index.ns), index.name, index.value);
+  for (const auto& collection : target.collection_ttls()) source.hold_collection_ttl(back.target(collection.ns), collection.value);
+  return source.to_document();
+}
+
+void hold_on_source(Pair& pair, bson::View held_on_target) {
+  with_applier(pair, held_on_target, [](auto& applier) { applier.hold_again(); });
+}
+
+void restore_on_source(Pair& pair, bson::View held_on_target) {
+  with_applier(pair, held_on_target, [](auto& applier) { applier.restore_held(); });
+}
+
+}  // namespace mongotwin::control

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The other direction of a pair: what a switch-over and a failover need to know to follow the target from a moment at
+// which nobody writes to it. Thread-safe.
+#pragma once
+
+#include <stop_token>
+#include <vector>
+
+#include "control/preflight.h"
+
+namespace mongotwin::control {
+
+// The newest position of each shard that a majority has, after a note of our own: an idle shard's clock moves too.
+[[nodiscard]] std::vector<oplog::Timestamp> committed_ends(mongo::Cluster& cluster);
+
+// The checkpoint of a link that follows the pair's target from now on: positions, catalog and what the old source shall
+// hold. `held`: the holds of the target as it is still one. Phase and generation are left to the caller.
+[[nodiscard]] checkpoint::Checkpoint other_way(Pair& pair, bson::View held, std::stop_token stop);
+
+// What is held on the target, by the source's names: what is to be held there when the roles have changed.
+[[nodiscard]] bson::Document held_on_source(const Pair& pair, bson::View held_on_target);
+// Holds it there, or gives it back.
+void hold_on_source(Pair& pair, bson::View held_on_target);
+void restore_on_source(Pair& pair, bson::View held_on_target);
+
+}  // namespace mongotwin::control

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/rejoin.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "apply/mongo_writer.h"
+#include "base/backoff.h"
+#include "control/other_way.h"
+#include "mongo/cursor.h"
+#include "source/mongo_oplog.h"
+#include "source/oplog_reader.h"
+
+namespace mongotwin::control {
+
+using checkpoint::Checkpoint;
+using checkpoint::Phase;
+using oplog::Timestamp;
+
+namespace {
+
+constexpr std::size_t kTogether = 200;
+constexpr std::size_t kTogetherBytes = 8u << 20;
+constexpr std::size_t kTextMost = 64u << 20;  // a document of 16 MB as text
+
+std::string database_of(const std::string& ns) { return ns.substr(0, ns.find('.')); }
+std::string name_of(const std::string& ns) { return ns.substr(ns.find('.') + 1); }
+
+bson::Document find_by_ids(const std::string& ns, const std::vector<bson::View>& keys) {
+  auto find = bson::Builder();
+  find.string("find", name_of(ns)).open_document("filter").open_document("_id").open_array("$in");
+  for (std::size_t n = 0; n < keys.size(); ++n) find.value(std::to_string(n), keys[n]["_id"]);
+  find.close().close().close().open_document("readConcern").string("level", "majority").close();
+  return find.finish();
+}
+
+void write_all(int fd, const std::string& text, const std::string& path) {
+  for (std::size_t done = 0; done < text.size();) {
+    auto n = ::write(fd, text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) throw Error(Remedy::pause, fmt::format("{} can't be written: {}", path, std::strerror(errno)), "make room there and ask for it again; nothing was changed on the old source yet");
+    done += static_cast<std::size_t>(n);
+  }
+}
+
+}  // namespace
+
+Rejoin::Rejoin(Parts parts) : p_(std::move(parts)), other_store_(p_.pair.source->router(), p_.options.link) {}
+
+void Rejoin::step(const char* name) {
+  log::info("control", "rejoin: {}", name);
+  p_.on_step(name);
+}
+
+template <class F>
+void Rejoin::insisting(std::stop_token stop, F&& f) {
+  Backoff backoff;
+  for (;;) {
+    try {
+      return f();
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      log::warn("control", "rejoin: trying again: {}", e.what());
+    }
+    if (!sleep_for(stop, backoff.next())) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the rejoin", "ask for it again");
+  }
+}
+
+Rejoin::Report Rejoin::run(bool may_copy, std::stop_token stop) {
+  step("closing the old source");
+  WriteBlock block(*p_.pair.source, p_.options.source_hooks, p_.options.link);
+  if (auto obstacle = block.obstacle()) throw Error(Remedy::pause, obstacle->what, obstacle->hint);
+  insisting(stop, [&] { block.close(stop); });
+  try {
+    step("looking for what it wrote beyond the cut");
+    insisting(stop, [&] {
+      touched_.clear();
+      for (std::size_t s = 0; s < p_.pair.source->shards().size(); ++s) look(s);
+      demand_no_capped();
+    });
+    // And whether the new source can be followed from the failover on.
+    auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
+    for (std::size_t s = 0; s < next.resume.size(); ++s) insisting(stop, [&] { source::MongoOplog(*p_.pair.target->shards().at(s).pool).open(next.resume[s]); });
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::resync) throw;
+    if (!may_copy) throw Error(Remedy::pause, fmt::format("the old source can only be taken in again by a new copy, which replaces all that it has: {}", e.what()), "mongotwin rejoin --copy allows that; save what you need of it first");
+    log::warn("control", "rejoin: by a new copy: {}", e.what());
+    report_.copies = true;
+  }
+  if (!report_.copies) {
+    save_file(stop);
+    bring_back(stop);
+  }
+  step("changing the roles");
+  insisting(stop, [&] { change_roles(report_.copies); });
+  return report_;
+}
+
+// From `resume` on: the parts of a transaction that was open at the cut stand before it.
+void Rejoin::look(std::size_t s) {
+  auto& shard = p_.pair.source->shards().at(s);
+  auto cut = p_.saved.positions.at(s), from = std::min(cut, p_.saved.resume.at(s));
+  source::MongoOplog(*shard.pool).open(from);
+  auto client = shard.pool->acquire();
+  auto find = bson::Builder().string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gte", from).close().close().int32("batchSize", 1000)
+                  .open_document("readConcern").string("level", "majority").close().finish();
+  mongo::Cursor cursor(client, "local", find);
+  while (auto batch = cursor.next())
+    for (const auto& e : batch->array) {
+      auto entry = *e.document();
+      bool beyond = entry["ts"].timestamp().value_or(Timestamp()) > cut;
+      if (beyond || entry.fields("o")["applyOps"]) take(shard.name, entry);
+    }
+}
+
+void Rejoin::take(const std::string& shard, bson::View entry) {
+  if (!source::is_relevant(entry) || entry["fromMigrate"].truthy()) return;
+  auto op = std::string(entry.string("op").value_or(""));
+  auto ts = entry["ts"].timestamp().value_or(Timestamp());
+  auto ns = std::string(entry.string("ns").value_or(""));
+  auto o = entry.fields("o");
+  if (op == "n") return;
+  if (op == "c") {
+    for (const auto& inner : o.fields("applyOps")) {
+      auto whole = bson::Builder();
+      whole.fields_of(inner.fields()).timestamp("ts", ts);
+      take(shard, whole.finish());
+    }
+    auto command = o.begin();
+    if (command == nullptr || command->key() == "applyOps" || command->key() == "commitTransaction" || command->key() == "abortTransaction") return;
+    auto about = command->key() == "renameCollection" ? std::string(command->string().value_or("")) : database_of(ns) + "." + std::string(command->string().value_or(""));
+    if (!p_.pair.filter.includes(about)) return;
+    throw Error(Remedy::resync, fmt::format("shard {} has changed definitions beyond the cut: {} (ts {})", shard, bson::to_json(o, 200), oplog::to_string(ts)));
+  }
+  if (!p_.pair.filter.includes(ns)) return;
+  auto id = (op == "u" ? entry.fields("o2") : o)["_id"];
+  if (!id) return;
+  auto bytes = std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes());
+  touched_[ns][bytes] = {op, ts, bson::Builder().value("_id", id).finish()};
+}
+
+void Rejoin::demand_no_capped() {
+  auto client = p_.pair.source->router().acquire();
+  for (const auto& [ns, documents] : touched_) {
+    auto list = bson::Builder().int32("listCollections", 1).open_document("filter").string("name", name_of(ns)).close().finish();
+    for (const auto& listed : mongo::fetch_all(client, database_of(ns), list))
+      if (listed.view().fields("options")["capped"].truthy()) throw Error(Remedy::resync, fmt::format("documents were written into the capped collection {} beyond the cut, whose order can't be put right", ns));
+  }
+}
+
+// One line a document, as the old source has it now; durable before anything of it is changed.
+void Rejoin::save_file(std::stop_token stop) {
+  step("saving what it wrote beyond the cut");
+  for (const auto& [ns, documents] : touched_) report_.documents += documents.size();
+  if (report_.documents == 0) return;
+  auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  auto directory = std::filesystem::absolute(p_.options.journal.path).parent_path();
+  report_.file = (directory / fmt::format("{}.beyond-the-cut.{:%Y%m%dT%H%M%SZ}.json", p_.options.link, fmt::gmtime(now))).string();
+  int fd = ::open(report_.file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) throw Error(Remedy::pause, fmt::format("{} can't be made: {}", report_.file, std::strerror(errno)), "make the directory writable and ask for it again");
+  struct Closer {
+    int fd;
+    ~Closer() { ::close(fd); }
+  } closer{fd};
+  for (const auto& [ns, documents] : touched_) {
+    std::vector<bson::View> keys;
+    auto flush = [&] {
+      std::map<std::string, bson::Document> there;
+      insisting(stop, [&] {
+        auto client = p_.pair.source->router().acquire();
+        for (auto& d : mongo::fetch_all(client, database_of(ns), find_by_ids(ns, keys))) {
+          auto id = d["_id"];
+          there.insert_or_assign(std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes()), d);
+        }
+      });
+      std::string text;
+      for (const auto& key : keys) {
+        auto id = key["_id"];
+        auto bytes = std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes());
+        const auto& touched = documents.at(bytes);
+        auto found = there.find(bytes);
+        text += fmt::format("{{\"ns\": \"{}\", \"_id\": {}, \"last\": \"{}\", \"at\": \"{}\", \"document\": {}}}\n", ns, bson::to_json(id, kTextMost),
+                            touched.op == "i" ? "insert" : touched.op == "u" ? "update" : "delete", oplog::to_string(touched.ts), found == there.end() ? "null" : bson::to_canonical_json(found->second));
+      }
+      write_all(fd, text, report_.file);
+      keys.clear();
+    };
+    for (const auto& [bytes, touched] : documents) {
+      keys.push_back(touched.key);
+      if (keys.size() == kTogether) flush();
+    }
+    if (!keys.empty()) flush();
+  }
+  if (::fsync(fd) != 0) throw Error(Remedy::pause, fmt::format("{} can't be written: {}", report_.file, std::strerror(errno)), "make room there and ask for it again");
+  log::warn("control", "rejoin: {} documents that the old source wrote beyond the cut are in {}", report_.documents, report_.file);
+}
+
+// To what the new source has now; it is followed from the failover on, tolerantly, and what it did since leads there again.
+// First all go, then all come: two of them may claim one unique value.
+void Rejoin::bring_back(std::stop_token stop) {
+  step("bringing back what it wrote beyond the cut");
+  insisting(stop, [&] { hold_on_source(p_.pair, Checkpoint::parse(bson::Document(p_.saved.other_way)).held); });
+  apply::TargetLayout layout(p_.pair.source->router(), p_.pair.source->sharded());
+  insisting(stop, [&] { layout.refresh(); });
+  auto each = [&](auto&& f) {
+    for (const auto& [ns, documents] : touched_) {
+      std::vector<bson::View> keys;
+      for (const auto& [bytes, touched] : documents) {
+        keys.push_back(touched.key);
+        if (keys.size() < kTogether) continue;
+        insisting(stop, [&] { f(ns, keys); });
+        keys.clear();
+      }
+      if (!keys.empty()) insisting(stop, [&] { f(ns, keys); });
+    }
+  };
+  each([&](const std::string& ns, const std::vector<bson::View>& keys) {
+    apply::MongoWriter writer(p_.pair.source->router(), layout);
+    std::vector<bson::Document> queries;
+    for (const auto& key : keys) queries.push_back(bson::Document::copy_of(key));
+    auto result = writer.remove(ns, queries, false);
+    if (!result.errors.empty()) throw Error(Remedy::pause, fmt::format("old source: documents of {} can't be removed: {}", ns, result.errors.front().message), "see to what stands in the way and ask for it again");
+  });
+  each([&](const std::string& ns, const std::vector<bson::View>& keys) { bring_back_some(ns, keys); });
+}
+
+void Rejoin::bring_back_some(const std::string& ns, const std::vector<bson::View>& keys) {
+  apply::TargetLayout layout(p_.pair.source->router(), p_.pair.source->sharded());
+  layout.refresh();
+  auto there = p_.pair.filter.target(ns);
+  auto client = p_.pair.target->router().acquire();
+  apply::MongoWriter writer(p_.pair.source->router(), layout);
+  std::vector<bson::Document> documents;
+  std::size_t bytes = 0;
+  auto flush = [&] {
+    std::vector<bson::Document> queries;
+    std::vector<bson::View> inserts;
+    for (const auto& d : documents) {
+      queries.push_back(bson::Builder().value("_id", d["_id"]).finish());  // of an earlier try
+      inserts.emplace_back(d);
+    }
+    if (!inserts.empty()) writer.replace_all(ns, queries, inserts);
+    documents.clear();
+    bytes = 0;
+  };
+  for (auto& d : mongo::fetch_all(client, database_of(there), find_by_ids(there, keys))) {
+    // Under a collation it may be another document, of another shard.
+    if (std::none_of(keys.begin(), keys.end(), [&](const auto& key) { return key["_id"].same_value(d["_id"]); })) continue;
+    bytes += d.size();
+    documents.push_back(std::move(d));
+    if (bytes > kTogetherBytes) flush();
+  }
+  flush();
+}
+
+void Rejoin::change_roles(bool copies) {
+  auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
+  next.generation = p_.saved.generation + 1;
+  next.phase = copies ? Phase::copying : Phase::replicating;
+  if (copies) {
+    next.copy_planned = false;
+    next.held = {};
+    // An interrupted copy drops what it has made; this one begins by dropping what is there.
+    next.created = namespaces_of(*p_.pair.source, [&](const auto& ns) { return p_.pair.filter.includes(ns); });
+  }
+  other_store_.remove();
+  auto fields = bson::Builder();
+  fields.fields_of(next.to_fields()).open_document("handover").string("kind", "rejoin").boolean("target_closed", true).close();
+  other_store_.save(fields.finish());
+  p_.store.save(bson::Builder().string("phase", to_string(Phase::switched)).document("handover", bson::View()).finish());
+}
+
+}  // namespace mongotwin::control

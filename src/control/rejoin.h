@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rejoin: takes the old source in again after a failover, as the follower of the cluster that has taken over. What it
+// wrote beyond the cut is looked up in its oplog, the documents are saved to a file and brought to what the new source has;
+// then it follows from the moment of the failover, without a copy. Where its oplog or the new source's does not reach back
+// so far, or it has changed definitions beyond the cut, only a new copy helps, which must be allowed.
+// Owned by one thread (drive); what is handed in must outlive it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "control/preflight.h"
+#include "control/write_block.h"
+
+namespace mongotwin::control {
+
+class Rejoin {
+ public:
+  struct Parts {
+    Pair& pair;  // as before the failover: `source` is the old source
+    const options::Options& options;
+    const checkpoint::Checkpoint& saved;  // phase failed_over
+    checkpoint::CheckpointStore& store;
+    std::function<void(const std::string& step)> on_step;
+  };
+  explicit Rejoin(Parts parts);
+
+  struct Report {
+    bool copies = false;              // it begins with a new copy
+    std::size_t documents = 0;        // written beyond the cut
+    std::string file;                 // where they are; empty if there are none
+  };
+  // Throws Error(pause), with nothing changed but that the old source is closed for writes, when only a copy helps and
+  // `may_copy` is false. Called again it goes on. Afterwards the pair is to be connected to anew.
+  Report run(bool may_copy, std::stop_token stop);
+
+ private:
+  struct Touched {
+    std::string op;                   // of the last operation
+    oplog::Timestamp ts;
+    bson::Document key;               // {_id: …}
+  };
+  using Documents = std::map<std::string, std::map<std::string, Touched>>;  // by the source's namespace and the _id's bytes
+  void step(const char* name);
+  void look(std::size_t shard);
+  void take(const std::string& shard, bson::View entry);
+  void demand_no_capped();
+  void save_file(std::stop_token stop);
+  void bring_back(std::stop_token stop);
+  void bring_back_some(const std::string& ns, const std::vector<bson::View>& keys);
+  void change_roles(bool copies);
+  template <class F>
+  void insisting(std::stop_token stop, F&& f);
+
+  Parts p_;
+  checkpoint::MongoCheckpointStore other_store_;  // on the old source
+  Documents touched_;
+  Report report_;
+};
+
+}  // namespace mongotwin::control

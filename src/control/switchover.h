@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Switchover: the planned change of roles of one pair. run() closes both clusters for their users' writes, applies
+// the source's last entry, gives the target what was held back, writes the checkpoint of the other direction on the old
+// source, and opens the target. Nothing is lost, and no write is taken on both sides.
+//   Up to the decision (that checkpoint, phase `opening`) any trouble puts everything back; after it there is only forward:
+// complete() opens the new source. What is found is saved before it is changed (field `handover` of the checkpoint), so
+// that the next start of a dead process does the same: put_back() or complete().
+//   After run(), put_back() or complete() the pair's pipeline has ended: connect and follow anew.
+// Owned by one thread (drive); what is handed in must outlive it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "control/late_writes.h"
+#include "control/pipeline.h"
+#include "control/preflight.h"
+#include "control/write_block.h"
+#include "status/commands.h"
+
+namespace mongotwin::control {
+
+class Switchover {
+ public:
+  struct Parts {
+    Pair& pair;
+    const options::Options& options;  // as the roles are now
+    checkpoint::CheckpointStore& store;
+    apply::TargetLayout& layout;
+    apply::Holds& holds;
+    apply::DdlApplier& ddl;
+    std::function<void(const std::string& step)> on_step;
+  };
+  explicit Switchover(Parts parts);
+
+  // What run() demands; `behind` is the lag. Reads only.
+  using Condition = status::Condition;
+  [[nodiscard]] static std::vector<Condition> conditions(Pair& pair, const options::Options& options, std::optional<std::chrono::milliseconds> behind);
+
+  struct Outcome {
+    std::chrono::milliseconds closed{0};  // from the first refused write to the first one taken
+    std::vector<std::string> notes;       // writes that slipped past the block
+  };
+  // `last_call` is called with the pipeline drained: what else must be brought over. Throws Error; all is as before then,
+  // and if not, the text says what is left to do.
+  Outcome run(Pipeline& pipeline, std::int64_t generation, const std::function<void()>& last_call, std::stop_token stop);
+
+  // For the next start: a switch-over that was not decided.
+  void put_back(bson::View handover, std::stop_token stop);
+  // For the next start, roles swapped already: one that was decided.
+  void complete(std::stop_token stop);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void step(const char* name);
+  void close(std::stop_token stop);
+  void drain(Pipeline& pipeline, std::stop_token stop);
+  void wait_for(Pipeline& pipeline, const std::vector<oplog::Timestamp>& last, std::stop_token stop);
+  void give_back(std::stop_token stop);
+  void decide(std::int64_t generation, std::stop_token stop);
+  void open(std::stop_token stop);
+  void look_once_more();
+  void check_time() const;
+  template <class F>
+  void insisting(std::stop_token stop, F&& f);  // tries again on passing trouble as long as there is time
+
+  Parts p_;
+  WriteBlock source_block_, target_block_;
+  checkpoint::MongoCheckpointStore other_store_;  // on the source
+  Clock::time_point begun_{}, deadline_{};
+  std::vector<oplog::Timestamp> last_;
+  bson::Document held_;  // on the target, before it was given back
+  Outcome outcome_;
+};
+
+}  // namespace mongotwin::control

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The source is gone: the target takes over as a state that the source has had; later the old source follows."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from cluster import Auth, ReplicaSet, ShardedCluster
+
+from e2e.application import Application
+from e2e.twin import mongotwin
+
+from .test_switchover import sides, switch_over
+
+pytestmark = pytest.mark.since(6, 0)
+
+
+@pytest.fixture(params=["sets", "sharded"])
+def mortal(request, make_pair, base_dir, tmp_path_factory, secured_target_set):
+    """A source of its own, which may die; with authentication."""
+    base = base_dir / tmp_path_factory.mktemp("mortal").name
+    auth = Auth("admin", "m0rtal")
+    if request.param == "sharded":
+        request.getfixturevalue("needs_shards")
+        source, target = ShardedCluster(name="mortal", base_dir=base, shards=2, auth=auth), request.getfixturevalue("secured_target_sharded")
+    else:
+        source, target = ReplicaSet(name="mortal", base_dir=base, auth=auth), secured_target_set
+    with source:
+        pair = make_pair(source, target)
+        pair.target_client.admin.command("setUserWriteBlockMode", **{"global": False})
+        yield pair
+        for twin in pair.twins:
+            twin.kill()
+        pair.target_client.admin.command("setUserWriteBlockMode", **{"global": False})
+
+
+def _kill(source) -> None:
+    source.kill()
+
+
+def _up_to_s(handover) -> int:
+    return handover["up_to"]["t"]
+
+
+def _fail_over(twin, *options) -> dict:
+    done = mongotwin("failover", "--config", twin.config_path, *options)
+    assert done.returncode == 0, done.stderr
+    assert "what it wrote later is lost" in done.stdout
+    return twin.wait_for_state("failed_over")
+
+
+def _survivors(application: Application, up_to_s: int):
+    """The writes of the old source that were acknowledged before the reported moment, and all of the new one."""
+    return [a for a in application.acknowledged if a.side == 1 or a.wall + (a.acked - a.sent) < up_to_s]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_everything_older_than_the_reported_moment_is_there(mortal, application, seed):
+    mortal.load(1000)
+    app = application(mortal)
+    twin = mortal.twin().start()
+    twin.wait_for_state("replicating")
+    app.wait_for(150 + random.Random(seed).randrange(150))
+    _kill(mortal.source)
+    app.stop()
+    refused = twin.status()["state"]
+    assert refused in ("replicating", "catching_up")
+    status = _fail_over(twin)
+    app.assert_all_there(mortal.target_client, _survivors(app, _up_to_s(status["handover"])))
+    assert all(position["applied"]["t"] for position in status["positions"].values())
+    twin.stop()
+
+
+def test_without_a_running_mongotwin_it_is_the_same(mortal, application):
+    mortal.load(1000)
+    app = application(mortal)
+    twin = mortal.twin().start()
+    twin.wait_for_state("replicating")
+    twin.command("throttle", {"lanes": 0})  # it reads on, and applies nothing
+    app.wait_for(200)
+    twin.wait_until(lambda s: s["ops"]["read"] > 300, "the journal has it")
+    twin.kill()
+    _kill(mortal.source)
+    app.stop()
+    done = mongotwin("failover", "--config", twin.config_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    document = mortal.target_client.mongotwin.checkpoints.find_one({"_id": "twin"})
+    assert document["phase"] == "failed_over"
+    app.assert_all_there(mortal.target_client, _survivors(app, document["handover"]["up_to"].time))
+    again = mongotwin("failover", "--config", twin.config_path)
+    assert again.returncode == 0 and "has failed over already" in again.stdout
+
+
+def test_the_old_source_follows_again_and_what_it_had_beyond_is_in_a_file(mortal, application):
+    mortal.load(1000)
+    app = application(mortal)
+    twin = mortal.twin().start()
+    twin.wait_for_state("replicating")
+    app.wait_for(100)
+    app.stop()
+    twin.wait_caught_up(mortal.source_client)
+    # What only the old source has: it goes on where mongotwin does not hear it.
+    twin.kill()
+    old = mortal.source_client.shop
+    changed = list(old.customers.find().limit(5))
+    old.customers.update_many({"_id": {"$in": [c["_id"] for c in changed]}}, {"$set": {"beyond": True}})
+    gone = old.customers.find_one({"_id": {"$nin": [c["_id"] for c in changed]}})
+    old.customers.delete_one({"_id": gone["_id"]})
+    old.customers.insert_many([{"_id": f"beyond-{n}", "email": f"b{n}@x"} for n in range(7)])
+    _kill(mortal.source)
+    done = mongotwin("failover", "--config", twin.config_path)
+    assert done.returncode == 0, done.stderr
+    mortal.target_client.shop.customers.update_one({"_id": changed[0]["_id"]}, {"$set": {"since": "failover"}})
+    mortal.target_client.shop.customers.insert_one({"_id": "since", "email": "b1@x"})
+    mortal.target_client.shop.customers.delete_one({"_id": changed[1]["_id"]})
+    mortal.source.start()
+    twin.start()
+    status = twin.wait_for_state("failed_over")
+    assert "written" in " ".join(status["handover"]["notes"])
+    done = mongotwin("rejoin", "--config", twin.config_path)
+    assert done.returncode == 0, done.stderr
+    assert "13 documents" in done.stdout, done.stdout
+    files = list(Path(twin.config_path).parent.glob("twin.beyond-the-cut.*.json"))
+    assert len(files) == 1
+    lines = [json.loads(line) for line in files[0].read_text().splitlines()]
+    assert {line["_id"] for line in lines if isinstance(line["_id"], str)} >= {f"beyond-{n}" for n in range(7)}
+    assert sum(1 for line in lines if line["document"] and line["document"].get("beyond")) == 5
+    assert sum(1 for line in lines if line["document"] is None and line["last"] == "delete") == 1
+    status = twin.status()
+    assert status["roles_swapped"] and status["state"] == "replicating"
+    twin.wait_caught_up(mortal.target_client)
+    mortal.assert_identical()
+    status = switch_over(twin)  # and home again
+    assert not status["roles_swapped"]
+    twin.finish()
+    mortal.assert_identical()
+
+
+def test_definitions_beyond_the_cut_need_a_new_copy_which_must_be_allowed(mortal):
+    mortal.load(500)
+    twin = mortal.twin().start()
+    twin.wait_for_state("replicating")
+    twin.wait_caught_up(mortal.source_client)
+    twin.kill()
+    mortal.source_client.shop.create_collection("beyond")
+    mortal.source_client.shop.beyond.insert_one({"_id": 1})
+    _kill(mortal.source)
+    assert mongotwin("failover", "--config", twin.config_path).returncode == 0
+    mortal.source.start()
+    twin.start()
+    twin.wait_for_state("failed_over")
+    refused = mongotwin("rejoin", "--config", twin.config_path)
+    assert refused.returncode == 1
+    assert "new copy" in refused.stderr and "beyond" in refused.stderr and "--copy" in refused.stderr, refused.stderr
+    assert twin.state == "failed_over"
+    done = mongotwin("rejoin", "--copy", "--config", twin.config_path)
+    assert done.returncode == 0, done.stderr
+    twin.wait_caught_up(mortal.target_client)
+    assert twin.status()["roles_swapped"]
+    twin.finish()
+    mortal.assert_identical()
+
+
+def test_while_the_source_answers_it_is_refused(secured, application):
+    secured.load(300)
+    app = application(secured)
+    twin = secured.twin().start()
+    twin.wait_for_state("replicating")
+    app.wait_for(20)
+    refused = mongotwin("failover", "--config", twin.config_path)
+    assert refused.returncode == 1
+    assert "the source answers" in refused.stderr and "switchover" in refused.stderr, refused.stderr
+    app.wait_for(20)
+    app.stop()
+    twin.finish()
+    secured.assert_identical()
