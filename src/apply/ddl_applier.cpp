@@ -189,13 +189,17 @@ void DdlApplier::build_or_hold(const std::string& ns, const bson::Document& spec
 }
 
 void DdlApplier::build(const std::string& ns, const std::vector<bson::Document>& specs) {
+  std::vector<std::string> names;
   bson::Builder b;
   b.string("createIndexes", name_of(ns)).open_array("indexes");
-  int n = 0;
-  for (const auto& spec : specs) b.document(std::to_string(n++), with_own_collation(spec));
+  for (const auto& spec : specs) {
+    b.document(std::to_string(names.size()), with_own_collation(spec));
+    names.emplace_back(spec.view().string("name").value_or(""));
+  }
   b.close();
   append_majority(b);
   auto command = b.finish();
+  auto under_way = builds_.begin(ns, std::move(names));
   auto rule = rules_.collections.find(ns);
   if (rule == rules_.collections.end() || rule->second.by.key.empty()) {
     run(database_of(ns), command, false, {});

@@ -166,7 +166,8 @@ void Replicator::connect() {
   layout_ = std::make_unique<apply::TargetLayout>(pair_->target->router(), pair_->target->sharded());
   store_ = std::make_unique<checkpoint::MongoCheckpointStore>(pair_->target->router(), options_.link);
   plan_ = std::make_unique<copy::CopyPlan>(pair_->target->router(), options_.link);
-  ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_, pair_->sharding);
+  ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_, pair_->sharding, index_builds_);
+  index_build_watch_ = std::make_unique<apply::IndexBuildWatch>(*pair_->target, index_builds_);
   if (pair_->checkpoint) saved_ = *pair_->checkpoint;
   if (!saved_.failure.empty()) {
     pair_->warnings.push_back("an earlier run stopped: " + saved_.failure + "; see to what it names, and compare it, before you rely on the target");

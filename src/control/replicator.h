@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "apply/index_build_watch.h"
 #include "base/gate.h"
 #include "base/rate_meter.h"
 #include "base/throttle.h"
@@ -83,7 +84,9 @@ class Replicator final : public cli::Engine {
   std::unique_ptr<checkpoint::MongoCheckpointStore> store_;
   std::unique_ptr<copy::CopyPlan> plan_;
   apply::Holds holds_;
+  apply::IndexBuilds index_builds_;
   std::unique_ptr<apply::DdlApplier> ddl_;
+  std::unique_ptr<apply::IndexBuildWatch> index_build_watch_;
   checkpoint::Checkpoint saved_;
   std::unique_ptr<BalancerHold> balancers_;
 
