@@ -51,6 +51,7 @@ class DdlApplier {
   void create_stand_in(const std::string& ns, bson::View shard_key);
   void drop_stand_in(const std::string& ns);
   void make_way(const std::string& ns, bson::View index);
+  [[nodiscard]] bool make_way_to_held(const std::string& ns, const std::string& index);
   [[nodiscard]] bool make_way_for(const std::vector<bson::Document>& specs, const std::string& ns, bson::View shard_key);
   void hold_back_unique(const std::string& ns, const std::string& index, bson::View changes);
   bool change_held_unique(const std::string& ns, const std::string& index, bson::View changes);
