@@ -3,6 +3,7 @@
 // was changed on either cluster. Throws Error(fix_config) with one sentence and a hint.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -30,6 +31,8 @@ struct Pair {
 // Throws Error(resync) if it is not.
 void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Timestamp position, const std::string& journal);
 
-[[nodiscard]] Pair preflight(const options::Options& options);
+// `refused` is called before it throws, where both clusters could be reached.
+using Refused = std::function<void(mongo::Cluster& source, mongo::Cluster& target)>;
+[[nodiscard]] Pair preflight(const options::Options& options, const Refused& refused = {});
 
 }  // namespace mongotwin::control

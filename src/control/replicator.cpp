@@ -138,6 +138,20 @@ void Replicator::release_balancers() {
   }
 }
 
+// A start that is refused must not leave them off: it may be the last one.
+void Replicator::release_balancers_of_a_dead_run(mongo::Cluster& source, mongo::Cluster& target) {
+  try {
+    checkpoint::MongoCheckpointStore store(target.router(), options_.link);
+    auto document = store.load();
+    if (!document) return;
+    auto saved = checkpoint::Checkpoint::parse(*document);
+    if (saved.source_id != source.id()) return;  // the names are the same, the clusters are not
+    BalancerHold(source, target, store, waits_, [](const std::string& text) { log::warn("control", "{}", text); }, saved.balancers).release();
+  } catch (const Error& e) {
+    log::warn("control", "whether an earlier run has left balancers off could not be seen to; sh.getBalancerState() tells, sh.startBalancer() turns one on: {}", e.what());
+  }
+}
+
 void Replicator::drive(std::stop_token stop) {
   connect();
   if (stop.stop_requested()) return;
@@ -159,7 +173,7 @@ void Replicator::drive(std::stop_token stop) {
 
 void Replicator::connect() {
   journal::DiskJournal::check_free(options_.journal.path);
-  auto pair = preflight(options_);
+  auto pair = preflight(options_, [this](mongo::Cluster& source, mongo::Cluster& target) { release_balancers_of_a_dead_run(source, target); });
   for (const auto& line : pair.lines) log::info("control", "{}", line);
   Lock lock(m_);
   pair_ = std::move(pair);

@@ -51,6 +51,7 @@ class Replicator final : public cli::Engine {
   void restore(std::stop_token stop);
   void remember_failure(std::exception_ptr error);
   void release_balancers();
+  void release_balancers_of_a_dead_run(mongo::Cluster& source, mongo::Cluster& target);
   // The pipeline from the saved state to the target; the one there is goes on if it only reads so far.
   void open_pipeline(Positions exact_after, std::stop_token stop);
   // Makes the pipeline again when the source's shards have changed; returns the new exact_after, or nothing if there is
