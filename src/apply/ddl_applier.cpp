@@ -189,13 +189,17 @@ void DdlApplier::build_or_hold(const std::string& ns, const bson::Document& spec
 }
 
 void DdlApplier::build(const std::string& ns, const std::vector<bson::Document>& specs) {
+  std::vector<std::string> names;
   bson::Builder b;
   b.string("createIndexes", name_of(ns)).open_array("indexes");
-  int n = 0;
-  for (const auto& spec : specs) b.document(std::to_string(n++), with_own_collation(spec));
+  for (const auto& spec : specs) {
+    b.document(std::to_string(names.size()), with_own_collation(spec));
+    names.emplace_back(spec.view().string("name").value_or(""));
+  }
   b.close();
   append_majority(b);
   auto command = b.finish();
+  auto under_way = builds_.begin(ns, std::move(names));
   auto rule = rules_.collections.find(ns);
   if (rule == rules_.collections.end() || rule->second.by.key.empty()) {
     run(database_of(ns), command, false, {});
@@ -287,9 +291,28 @@ void DdlApplier::drop_index(const oplog::Ddl& ddl, bool tolerant) {
     run(database_of(ddl.ns), b.finish(), tolerant || held, {code::kIndexNotFound, code::kNamespaceNotFound});  // one that is held need not be there
   } catch (const mongo::CommandError& e) {
     if (e.code() != code::kCannotDropShardKeyIndex) throw;
+    if (make_way_to_held(ddl.ns, ddl.index)) return;
     log::warn("apply", "target: {}: the index {}, which the source has dropped, stays: it serves the shard key that only the target has", ddl.ns, ddl.index);
   }
   if (held) drop_stand_in(ddl.ns);
+}
+
+// The index that is to serve the shard key on the target too may be one that is held yet. False if none is.
+bool DdlApplier::make_way_to_held(const std::string& ns, const std::string& name) {
+  auto index = find_index(ns, name);
+  if (!index) return false;
+  auto parts = layout_.shard_key(ns).size();
+  bson::Builder b;
+  for (const auto& field : index->view().fields("key"))
+    if (parts > 0) {
+      b.element(field);
+      --parts;
+    }
+  auto shard_key = b.finish();
+  auto uniques = holds_.uniques();
+  if (std::none_of(uniques.begin(), uniques.end(), [&](const auto& held) { return held.ns == ns && serves(held.value, shard_key); })) return false;
+  make_way(ns, *index);
+  return true;
 }
 
 // The change of an index that is not built yet is kept for then; false if it is not held.

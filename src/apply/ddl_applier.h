@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // DdlApplier: carries out DDL on the target. Expiry and, while the target is not yet consistent, unique indexes are
 // held back (Holds). In tolerant mode what is already as it should be is no error: after a crash one DDL may be seen
-// again. Thread-safe; the cluster, the layout, the holds and the rules must outlive it.
+// again. Thread-safe; what is handed in must outlive it.
 #pragma once
 
 #include "apply/holds.h"
+#include "apply/index_builds.h"
 #include "apply/layout.h"
 #include "apply/sharding_rules.h"
 #include "mongo/cluster.h"
@@ -14,7 +15,7 @@ namespace mongotwin::apply {
 
 class DdlApplier {
  public:
-  DdlApplier(mongo::Cluster& target, TargetLayout& layout, Holds& holds, const ShardingRules& rules) : target_(target), layout_(layout), holds_(holds), rules_(rules) {}
+  DdlApplier(mongo::Cluster& target, TargetLayout& layout, Holds& holds, const ShardingRules& rules, IndexBuilds& builds) : target_(target), layout_(layout), holds_(holds), rules_(rules), builds_(builds) {}
 
   // `consistent`: unique indexes may be built at once.
   void apply(const oplog::Ddl& ddl, bool tolerant, bool consistent);
@@ -52,6 +53,7 @@ class DdlApplier {
   void create_stand_in(const std::string& ns, bson::View shard_key);
   void drop_stand_in(const std::string& ns);
   void make_way(const std::string& ns, bson::View index);
+  [[nodiscard]] bool make_way_to_held(const std::string& ns, const std::string& index);
   [[nodiscard]] bool make_way_for(const std::vector<bson::Document>& specs, const std::string& ns, bson::View shard_key);
   void hold_back_unique(const std::string& ns, const std::string& index, bson::View changes);
   bool change_held_unique(const std::string& ns, const std::string& index, bson::View changes);
@@ -59,6 +61,7 @@ class DdlApplier {
   TargetLayout& layout_;
   Holds& holds_;
   const ShardingRules& rules_;
+  IndexBuilds& builds_;
 };
 
 // The user's name of a time-series collection, from that of its buckets; other names as they are.

@@ -2,6 +2,7 @@
 #include "cli/view.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -16,7 +17,7 @@ using status::Status;
 
 constexpr std::size_t kLabelColumns = 12;
 constexpr std::size_t kBarCharacters = 24;
-constexpr std::size_t kCollectionsMax = 4, kShardsMax = 6, kWarningsMax = 3;  // of the live view
+constexpr std::size_t kCollectionsMax = 4, kBuildsMax = 4, kShardsMax = 6, kWarningsMax = 3;  // of the live view
 
 using Lines = std::vector<std::string>;
 
@@ -78,6 +79,19 @@ void add_copy(Lines& out, const status::CopyProgress& c, std::size_t collections
   if (c.indexes_total > 0)
     out.push_back(labelled("indexes", fmt::format("{}  {} of {}", progress_bar(c.indexes_done, c.indexes_total, c.indexes_done >= c.indexes_total, kBarCharacters), count(c.indexes_done), count(c.indexes_total))));
   add_collections(out, c, collections_most);
+}
+
+// Nothing where the target does not say it.
+std::string build_state(const status::IndexBuild& b) { return b.done && b.total ? fmt::format(": {}, {} of {}", b.phase, count(*b.done), count(*b.total)) : ""; }
+
+std::string build_line(const status::IndexBuild& b) {
+  auto progress = b.done && b.total ? progress_bar(*b.done, *b.total, false, kBarCharacters / 2) + "  " : "";
+  return fmt::format("  {} {}building {}{}", pad(b.ns, kLabelColumns + 14), progress, fmt::join(b.indexes, ", "), build_state(b));
+}
+
+void add_builds(Lines& out, const std::vector<status::IndexBuild>& builds, std::size_t most) {
+  for (std::size_t i = 0; i < std::min(builds.size(), most); ++i) out.push_back(build_line(builds[i]));
+  if (builds.size() > most) out.push_back(fmt::format("  and indexes of {} more collections are built", count(builds.size() - most)));
 }
 
 std::string kinds(const status::OpsProgress& ops) {
@@ -158,6 +172,7 @@ Lines progress_lines(const Status& s, WallTime now, Screen screen) {
   out.push_back(labelled(s.link, headline(s)));
   if (!s.source.uri.empty()) out.push_back(labelled("", s.source.uri + " -> " + s.target.uri));
   if (shows_copy(s.state) && copy_known(s.copy)) add_copy(out, s.copy, kCollectionsMax);
+  add_builds(out, s.index_builds, kBuildsMax);
   if (s.state != State::starting) add_operations(out, s);
   if (s.state != State::starting && s.state != State::copying) add_positions(out, s, now, kShardsMax);
   // What went wrong must be seen on a small screen too.
@@ -180,6 +195,7 @@ std::string summary_line(const Status& s) {
   }
   if (s.state != State::starting && s.state != State::copying)
     out += fmt::format("; lag {}, {} operations applied, {}/s", !s.lag_ms || *s.lag_ms >= 1000 ? lag_text(s) : "under 1 s", count(s.ops.applied), rate(s.ops.per_second));
+  for (const auto& b : s.index_builds) out += fmt::format("; building {} index{} of {}{}", b.indexes.size(), b.indexes.size() == 1 ? "" : "es", b.ns, build_state(b));
   if (!s.warnings.empty()) out += fmt::format("; warning: {}{}", s.warnings.back(), s.warnings.size() > 1 ? fmt::format(" (and {} more)", s.warnings.size() - 1) : "");
   if (s.error) out += "; error: " + s.error->what;
   return clip(redact(out), std::string::npos);
@@ -200,6 +216,7 @@ Lines status_lines(const Status& s, WallTime now) {
   add_handover(out, s);
   out.push_back(labelled("lag", lag_text(s)));
   if (copy_known(s.copy)) add_copy(out, s.copy, s.copy.collections.size());
+  add_builds(out, s.index_builds, s.index_builds.size());
   out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));
   if (auto text = kinds(s.ops); !text.empty()) out.push_back(labelled("", text));
   out.push_back(labelled("throttle", throttle_text(s.throttle)));

@@ -98,6 +98,16 @@ TEST(ProgressLines, of_a_copy) {
             "operations  0/s  0 applied  0 entries read\n");
 }
 
+TEST(ProgressLines, of_index_builds) {
+  auto s = copying();
+  s.index_builds = {{"shop.orders", {"email", "n"}, "scanning the collection", 1'250, 5'000}, {"shop.carts", {"n"}, "", {}, {}}};
+  auto lines = joined(progress_lines(s, kNow, {120, 24}));
+  EXPECT_NE(lines.find("  shop.orders                [###---------]  25.0 %  building email, n: scanning the collection, 1,250 of 5,000\n"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("  shop.carts                 building n\n"), std::string::npos) << lines;
+  EXPECT_NE(joined(status_lines(s, kNow)).find("building email, n: scanning the collection"), std::string::npos);
+  EXPECT_NE(summary_line(s).find("; building 2 indexes of shop.orders: scanning the collection, 1,250 of 5,000; building 1 index of shop.carts"), std::string::npos) << summary_line(s);
+}
+
 TEST(ProgressLines, of_the_continuous_phase) {
   EXPECT_EQ(joined(progress_lines(replicating(), kNow, {100, 24})),
             "twin        replicating\n"

@@ -70,7 +70,8 @@ std::vector<std::string> fail_over(const options::Options& configured, bool forc
   apply::TargetLayout layout(pair.target->router(), pair.target->sharded());
   layout.refresh();
   checkpoint::MongoCheckpointStore store(pair.target->router(), options.link);
-  apply::DdlApplier ddl(*pair.target, layout, holds, pair.sharding);
+  apply::IndexBuilds builds;
+  apply::DdlApplier ddl(*pair.target, layout, holds, pair.sharding, builds);
   std::mutex m;
   std::exception_ptr failed;
   PipelineLimits limits{options.memory_limit_bytes, options.journal.path, options.journal.size_limit_bytes};

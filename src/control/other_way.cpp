@@ -17,7 +17,8 @@ void with_applier(Pair& pair, bson::View held_on_target, F&& f) {
   holds.load(held_on_source(pair, held_on_target));
   apply::TargetLayout layout(pair.source->router(), pair.source->sharded());
   apply::ShardingRules none;
-  apply::DdlApplier applier(*pair.source, layout, holds, none);
+  apply::IndexBuilds builds;
+  apply::DdlApplier applier(*pair.source, layout, holds, none, builds);
   f(applier);
 }
 

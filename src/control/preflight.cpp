@@ -146,6 +146,30 @@ void check_users(Pair& pair, const options::Options& options) {
     throw Error(Remedy::fix_config, fmt::format("target: not what it is on the source: {}", some_of(other)), "exclude what each cluster has of its own (copy_users: {exclude: [admin.root]}), drop it there, or set on_existing_target: drop to have it replaced");
 }
 
+void check_pair(Pair& pair, const options::Options& options) {
+  if (pair.source->same_servers(*pair.target)) throw Error(Remedy::fix_config, "source and target are the same cluster", "give two different clusters");
+  check_versions(pair);
+  check_rights(*pair.source, *pair.target);
+  check_oplogs(pair);
+  auto source = list_namespaces(*pair.source, [&](const auto& ns) { return pair.filter.includes(ns); });
+  auto target = list_namespaces(*pair.target, [&](const auto& ns) { return pair.filter.includes_target(ns); });
+  take_target_names(source, pair.filter);
+  pair.sharding = sharding_rules(options, pair.filter);
+  bool shards = pair.target->sharded() && (pair.source->sharded() || !pair.sharding.collections.empty());
+  check_rights_on(*pair.source, *pair.target, databases_of(source.collections), databases_of(source.on_target), shards);
+  pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
+  check_names(pair, source, target);
+  if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {
+    pair.checkpoint = checkpoint::Checkpoint::parse(*document);
+    check_checkpoint(pair, options);
+    pair.lines.push_back(fmt::format("the link \"{}\" was started before: phase {}", options.link, checkpoint::to_string(pair.checkpoint->phase)));
+  } else {
+    check_target(pair, options, source, target);
+  }
+  check_layout(pair, options, source.collections);
+  if (options.copy_users) check_users(pair, options);
+}
+
 }  // namespace
 
 void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Timestamp position, const std::string& journal) {
@@ -176,7 +200,7 @@ std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credenti
   return mongo::Credentials{c->user, c->password, c->auth_source};
 }
 
-Pair preflight(const options::Options& options) {
+Pair preflight(const options::Options& options, const Refused& refused) {
   Pair pair;
   pair.filter = filter_of(options);
   pair.namespaces = text_of(options.namespaces);
@@ -210,7 +234,11 @@ Pair preflight(const options::Options& options) {
     check_layout(pair, options, source.collections);
     if (options.copy_users) check_users(pair, options);
   } catch (const mongo::CommandError& e) {
+    if (refused) refused(*pair.source, *pair.target);
     throw Error(Remedy::fix_config, e.what(), e.hint());
+  } catch (const Error&) {
+    if (refused) refused(*pair.source, *pair.target);
+    throw;
   }
   for (const auto& warning : pair.warnings) pair.lines.push_back("warning: " + warning);
   return pair;

@@ -39,6 +39,8 @@ void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Tim
 [[nodiscard]] std::string text_of(const options::NamespaceRules& rules);
 [[nodiscard]] std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credentials>& c);
 
-[[nodiscard]] Pair preflight(const options::Options& options);
+// `refused` is called before it throws, where both clusters could be reached.
+using Refused = std::function<void(mongo::Cluster& source, mongo::Cluster& target)>;
+[[nodiscard]] Pair preflight(const options::Options& options, const Refused& refused = {});
 
 }  // namespace mongotwin::control

@@ -142,6 +142,20 @@ void Replicator::release_balancers() {
   }
 }
 
+// A start that is refused must not leave them off: it may be the last one.
+void Replicator::release_balancers_of_a_dead_run(mongo::Cluster& source, mongo::Cluster& target) {
+  try {
+    checkpoint::MongoCheckpointStore store(target.router(), configured_.link);
+    auto document = store.load();
+    if (!document) return;
+    auto saved = checkpoint::Checkpoint::parse(*document);
+    if (saved.source_id != source.id()) return;  // the names are the same, the clusters are not
+    BalancerHold(source, target, store, waits_, [](const std::string& text) { log::warn("control", "{}", text); }, saved.balancers).release();
+  } catch (const Error& e) {
+    log::warn("control", "whether an earlier run has left balancers off could not be seen to; sh.getBalancerState() tells, sh.startBalancer() turns one on: {}", e.what());
+  }
+}
+
 void Replicator::drive(std::stop_token stop) {
   connect();
   while (!stop.stop_requested()) {
@@ -180,6 +194,7 @@ void Replicator::let_go() {
   std::unique_ptr<copy::InitialCopy> copied;
   users_worker_.reset();
   users_.reset();
+  index_build_watch_.reset();
   {
     Lock lock(m_);
     pipeline = std::move(pipeline_);
@@ -211,7 +226,7 @@ void Replicator::reconnect(std::stop_token stop) {
 void Replicator::connect() {
   auto roles = find_roles(configured_);
   journal::DiskJournal::check_free(roles.journal.path);
-  auto pair = preflight(roles);
+  auto pair = preflight(roles, [&](mongo::Cluster& source, mongo::Cluster& target) { release_balancers_of_a_dead_run(source, target); });
   if (roles.reversed) log::info("control", "the roles are swapped: the configuration's target is the source");
   for (const auto& line : pair.lines) log::info("control", "{}", line);
   Lock lock(m_);
@@ -227,7 +242,8 @@ void Replicator::connect() {
   layout_ = std::make_unique<apply::TargetLayout>(pair_->target->router(), pair_->target->sharded());
   store_ = std::make_unique<checkpoint::MongoCheckpointStore>(pair_->target->router(), options_.link);
   plan_ = std::make_unique<copy::CopyPlan>(pair_->target->router(), options_.link);
-  ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_, pair_->sharding);
+  ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_, pair_->sharding, index_builds_);
+  index_build_watch_ = std::make_unique<apply::IndexBuildWatch>(*pair_->target, index_builds_);
   if (pair_->checkpoint) saved_ = *pair_->checkpoint;
   if (!saved_.failure.empty()) {
     pair_->warnings.push_back("an earlier run stopped: " + saved_.failure + "; see to what it names, and compare it, before you rely on the target");

@@ -9,14 +9,15 @@
 #include <memory>
 #include <optional>
 
+#include "apply/index_build_watch.h"
 #include "base/backoff.h"
 #include "base/gate.h"
 #include "base/rate_meter.h"
 #include "base/throttle.h"
 #include "control/balancer_hold.h"
 #include "control/engine.h"
-#include "control/pipeline.h"
 #include "control/failover.h"
+#include "control/pipeline.h"
 #include "control/preflight.h"
 #include "control/rejoin.h"
 #include "control/switchover.h"
@@ -71,6 +72,7 @@ class Replicator final : public cli::Engine {
   void restore(std::stop_token stop);
   void remember_failure(std::exception_ptr error);
   void release_balancers();
+  void release_balancers_of_a_dead_run(mongo::Cluster& source, mongo::Cluster& target);
   // The pipeline from the saved state to the target; the one there is goes on if it only reads so far.
   void open_pipeline(Positions exact_after, std::stop_token stop);
   // Makes the pipeline again when the source's shards have changed; returns the new exact_after, or nothing if there is
@@ -105,7 +107,9 @@ class Replicator final : public cli::Engine {
   std::unique_ptr<checkpoint::MongoCheckpointStore> store_;
   std::unique_ptr<copy::CopyPlan> plan_;
   apply::Holds holds_;
+  apply::IndexBuilds index_builds_;
   std::unique_ptr<apply::DdlApplier> ddl_;
+  std::unique_ptr<apply::IndexBuildWatch> index_build_watch_;
   checkpoint::Checkpoint saved_;
   std::unique_ptr<BalancerHold> balancers_;
 

@@ -7,12 +7,14 @@
 #include <charconv>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "apply/lane_applier.h"
 #include "apply/mongo_writer.h"
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
+#include "copy/twins.h"
 #include "mongo/cursor.h"
 #include "oplog/delta.h"
 
@@ -183,14 +185,17 @@ std::optional<std::size_t> BatchWriter::check(const bson::Document& reply, Docum
 void BatchWriter::refuse_twins(const std::vector<bson::Element>& ids, const Batch& batch, const CollectionCopy& collection) {
   bson::Builder b;
   b.string("find", batch.place->name).open_document("filter").open_document("_id").open_array("$in");
-  std::size_t n = 0;
-  for (const auto& id : ids) b.value(std::to_string(n++), id);
+  std::set<std::string> asked;
+  for (const auto& id : ids) {
+    b.value(std::to_string(asked.size()), id);
+    asked.insert(id_bytes(id));
+  }
   b.close().close().close().open_document("projection").int32("_id", 1).close();
-  std::map<std::string, int> seen;
+  std::set<std::int64_t> seen;
   auto client = source_.router().acquire();
+  // One that was not asked for is the server's equal of another.
   for (const auto& doc : mongo::fetch_all(client, batch.place->database, b.finish()))
-    if (++seen[id_bytes(doc["_id"])] > 1)
-      throw Error(Remedy::pause, fmt::format("source: {} has two documents with _id {} on different shards", collection.from.ns, bson::to_json(doc["_id"])), "remove one of them, then start again");
+    if (!seen.insert(source::hash_of(doc["_id"])).second || !asked.contains(id_bytes(doc["_id"]))) refuse_twin(client, *batch.place, collection, doc["_id"]);
 }
 
 }  // namespace mongotwin::copy

@@ -165,12 +165,21 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
     Size size;
     retrying(stop, [&] {
       size = estimate(source_, c.from);
-      ranges = cut(source_, c.from, n, size, limits_.range_bytes, limits_.reading);
+      ranges = cut(source_, c.from, n, size, limits_.range_bytes, reading_of(c));
     });
     Lock lock(m_);
     c.estimate = size;
     for (const auto& range : ranges) add_range(range, next_number_++, {});
   }
+}
+
+// Read in natural order, two documents of one _id are only found by the target's refusal, which takes one place for both.
+Reading InitialCopy::reading_of(const CollectionCopy& c) const {
+  auto on_target = layout_.shard_key(c.target_ns);
+  bool one_owner = c.from.shards.size() == 1 || (c.from.shard_key && source::ShardKey(*c.from.shard_key).is_id());
+  if (limits_.reading != Reading::natural || one_owner || on_target.empty() || on_target == std::vector<std::string>{"_id"}) return limits_.reading;
+  log::info("copy", "source: {}: read by _id, since in natural order two documents of one _id on different shards would not be found", c.from.ns);
+  return Reading::id;
 }
 
 void InitialCopy::add_range(const Range& range, std::size_t number, Size before) {

@@ -73,6 +73,7 @@ class InitialCopy {
   void add(const source::SourceCollection& from, const oplog::NamespaceFilter& filter);
   void create_targets(std::stop_token stop);
   void plan_ranges(std::stop_token stop);
+  [[nodiscard]] Reading reading_of(const CollectionCopy& collection) const;
   void add_range(const Range& range, std::size_t number, Size before) REQUIRES(m_);
   void save_plan(const std::vector<source::SourceView>& views, std::stop_token stop);
   void take(const Plan& plan);

@@ -8,6 +8,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
+#include "copy/twins.h"
 #include "mongo/cursor.h"
 
 namespace mongotwin::copy {
@@ -201,7 +202,7 @@ bool RangeReader::drain(const Pass& pass, const From& from, const bson::Document
   auto batch_size = batch_size_for(pass.collection.estimate, from.reply_bytes);
   auto expected = from.reply_bytes;
   std::optional<mongo::Cursor> cursor;
-  bool look_for_twins = from.shard && place_->ownership && place_->shards.size() > 1 && !place_->ownership->key().is_id() && !from.natural;
+  bool look_for_twins = place_->ownership && (place_->shards.size() > 1 || place_->through_router) && !place_->ownership->key().is_id() && !from.natural;
   for (;;) {
     if (throttle_ && !throttle_->take(expected, pass.stop)) return false;
     auto share = std::make_shared<ByteBudget::Share>(budget_.take(expected, pass.stop));
@@ -247,15 +248,12 @@ std::vector<Batch> RangeReader::cut(const mongo::Cursor::Batch& reply, std::opti
   return batches;
 }
 
-// Two documents of one _id may live on different shards of the source: a twin can't tell them apart. Equal hashes are
-// only a suspicion (1.5 and 1 have the same), which the router's own view settles.
+// Equal hashes are only a suspicion (1.5 and 1 have the same), which the router's own view settles.
 void RangeReader::refuse_twins(const Batch& batch, const CollectionCopy& collection) {
   for (const auto& document : batch.documents) {
     auto id = document["_id"];
     if (seen_.insert(source::hash_of(id)).second) continue;
-    auto find = bson::Builder().string("find", place_->name).open_document("filter").open_document("_id").value("$eq", id).close().close().open_document("projection").int32("_id", 1).close().int32("limit", 2).finish();
-    if (mongo::fetch_all(router_, place_->database, find).size() > 1)
-      throw Error(Remedy::pause, fmt::format("source: {} has two documents with _id {} on different shards", collection.from.ns, bson::to_json(id)), "remove one of them, then start again");
+    refuse_twin(router_, *place_, collection, id);
   }
 }
 

@@ -298,6 +298,7 @@ Timestamp DiskJournal::read_up_to(ShardIndex shard) const {
 void DiskJournal::trim(ShardIndex shard, Timestamp before) {
   auto& lot = lots_.at(shard);
   std::uint64_t freed = 0;
+  bool advances = false;  // not where all that goes is the entry at `first`
   Timestamp first;
   {
     Lock lock(lot.m);
@@ -307,14 +308,18 @@ void DiskJournal::trim(ShardIndex shard, Timestamp before) {
       freed += lot.chunks.front().bytes;
       lot.chunks.pop_front();
     }
-    if (freed == 0 || before <= lot.first) return;
-    first = lot.first = std::min(before, lot.read_up_to);
+    if (freed == 0) return;
+    advances = before > lot.first;
+    if (advances) lot.first = std::min(before, lot.read_up_to);
+    first = lot.first;
   }
-  put("f" + lot.name, first);
-  auto begin = bytes_of({}), end = bytes_of(first);
-  rocksdb::Slice from(begin), to(end);
-  // Whole files go at once; what shares a file with later entries goes with them.
-  if (auto status = rocksdb::DeleteFilesInRange(db_.get(), lot.entries, &from, &to, false); !status.ok()) fail(directory_, status);
+  if (advances) {
+    put("f" + lot.name, first);
+    auto begin = bytes_of({}), end = bytes_of(first);
+    rocksdb::Slice from(begin), to(end);
+    // Whole files go at once; what shares a file with later entries goes with them.
+    if (auto status = rocksdb::DeleteFilesInRange(db_.get(), lot.entries, &from, &to, false); !status.ok()) fail(directory_, status);
+  }
   lot.bytes -= freed;
   if (lot.waits) on_room_.at(shard)->notify();
 }

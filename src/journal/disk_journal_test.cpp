@@ -209,6 +209,21 @@ TEST_F(DiskJournalTest, FullFromAnEarlierRunEmptiesWhenAllIsApplied) {
   EXPECT_EQ(take_all(*journal, 0), numbers(n - 1, n));
 }
 
+TEST_F(DiskJournalTest, FullOfTheEntryThatItBeganWithEmptiesToo) {
+  auto journal = make({.disk_bytes = 2'000'000});
+  (void)journal->open_shard(0, {1, 1});
+  ASSERT_TRUE(append(*journal, 0, 1, 1, 1'500'000));
+  EXPECT_FALSE(append(*journal, 0, 2, 2));
+  EXPECT_EQ(take_all(*journal, 0), numbers(1, 1));
+  journal->trim(0, {1, 1});
+  EXPECT_TRUE(append(*journal, 0, 2, 2)) << "all is applied: there is room";
+  EXPECT_LT(journal->size().bytes, 1'000u);
+  journal.reset();
+  journal = make();
+  EXPECT_TRUE(journal->open_shard(0, {1, 1})) << "where the next run begins to read";
+  EXPECT_EQ(take_all(*journal, 0), numbers(1, 2));
+}
+
 TEST_F(DiskJournalTest, NothingThatWasReadIsLostByKill) {
   int pipe_ends[2];
   ASSERT_EQ(pipe(pipe_ends), 0);

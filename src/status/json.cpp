@@ -112,6 +112,22 @@ CopyProgress read_copy(const Json& j) {
   return c;
 }
 
+Json write(const std::vector<IndexBuild>& builds) {
+  auto out = Json::array();
+  for (const auto& b : builds) out.push_back({{"ns", b.ns}, {"indexes", b.indexes}, {"phase", b.phase}, {"done", or_null(b.done)}, {"total", or_null(b.total)}});
+  return out;
+}
+
+IndexBuild read_index_build(const Json& j) {
+  IndexBuild b;
+  read(j, "ns", b.ns);
+  read(j, "indexes", b.indexes);
+  read(j, "phase", b.phase);
+  read(j, "done", b.done);
+  read(j, "total", b.total);
+  return b;
+}
+
 Json write(const OpsProgress& o) {
   auto kinds = Json::object();
   for (const auto& [kind, count] : o.by_kind) kinds[kind] = count;
@@ -187,6 +203,8 @@ Status read_status(const Json& j) {
     read(*at, "full", s.journal.full);
   }
   if (j.contains("copy")) s.copy = read_copy(j["copy"]);
+  if (auto at = j.find("index_builds"); at != j.end())
+    for (const auto& one : *at) s.index_builds.push_back(read_index_build(one));
   if (j.contains("ops")) s.ops = read_ops(j["ops"]);
   read(j, "warnings", s.warnings);
   read(j, "roles_swapped", s.roles_swapped);
@@ -213,6 +231,7 @@ std::string to_json(const Status& s) {
               {"journal", {{"bytes", s.journal.bytes}, {"bytes_max", s.journal.bytes_max}, {"age_s", or_null(s.journal.age_s)}, {"full", s.journal.full}}},
               {"throttle", {{"copy_bytes_per_second", or_null(s.throttle.copy_bytes)}, {"operations_per_second", or_null(s.throttle.operations)}, {"copiers", s.throttle.copiers}, {"lanes", s.throttle.lanes}}},
               {"copy", write(s.copy)},
+              {"index_builds", write(s.index_builds)},
               {"ops", write(s.ops)},
               {"warnings", redacted(s.warnings)},
               {"roles_swapped", s.roles_swapped},

@@ -42,6 +42,14 @@ struct CopyProgress {
   std::vector<CollectionProgress> collections;
 };
 
+// One that runs on the target now. It passes through phases, each of which counts from 0.
+struct IndexBuild {
+  std::string ns;
+  std::vector<std::string> indexes;  // names
+  std::string phase;                 // in words; empty where the target does not say it
+  std::optional<std::uint64_t> done, total;
+};
+
 struct OpsProgress {
   std::uint64_t read = 0;     // oplog entries read
   std::uint64_t applied = 0;  // operations applied on the target
@@ -89,6 +97,7 @@ struct Status {
   JournalInfo journal;
   Throttles throttle;
   CopyProgress copy;
+  std::vector<IndexBuild> index_builds;
   OpsProgress ops;
   std::vector<std::string> warnings;
   std::optional<Failure> error;

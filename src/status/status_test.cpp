@@ -22,6 +22,7 @@ Status full() {
   s.positions["a"] = {{9, 1}, {8, 1}, {7, 2}, {6, 3}};
   s.throttle = {20'000'000, {}, 4, 8};
   s.copy = {10, 9, 1000, 900, 4, 3, 2, 1, 4.5, 450, 77, {{"shop.orders", 10, 9, 1000, 900, false}}};
+  s.index_builds = {{"shop.orders", {"email", "n"}, "scanning the collection", 50, 200}, {"shop.carts", {"n"}, "", {}, {}}};
   s.ops = {100, 90, 12.5, {{"insert", 60}, {"update", 30}}};
   s.warnings = {"slow"};
   s.error = Failure{"what", "hint", "pause"};
@@ -48,6 +49,8 @@ TEST(Status, json_has_the_names_of_the_contract) {
   EXPECT_EQ(j["copy"]["documents_per_second"], 4.5);
   EXPECT_EQ(j["copy"]["bytes_per_second"], 450);
   EXPECT_EQ(j["copy"]["collections"][0]["ns"], "shop.orders");
+  EXPECT_EQ(j["index_builds"][0], nlohmann::json({{"ns", "shop.orders"}, {"indexes", {"email", "n"}}, {"phase", "scanning the collection"}, {"done", 50}, {"total", 200}}));
+  EXPECT_TRUE(j["index_builds"][1]["done"].is_null());
   EXPECT_EQ(j["ops"]["by_kind"]["insert"], 60);
   EXPECT_EQ(j["error"]["remedy"], "pause");
 }
@@ -61,6 +64,7 @@ TEST(Status, unknown_values_are_null_and_empty_ones_keep_their_type) {
   EXPECT_TRUE(j["positions"].is_object());
   EXPECT_TRUE(j["ops"]["by_kind"].is_object());
   EXPECT_TRUE(j["warnings"].is_array());
+  EXPECT_TRUE(j["index_builds"].is_array());
   EXPECT_TRUE(j["copy"]["collections"].is_array());
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from cluster import ReplicaSet, find_mongod
 from cluster.process import Process, free_port, wait_until
+from e2e.forgetting import forget_history
 from e2e.twin import mongotwin, write_config
 from pymongo import MongoClient
 
@@ -189,7 +190,7 @@ def test_lost_oplog_history_stops_it(tmp_path, make_pair, target_set):
         twin.wait_for_state("replicating")
         assert twin.stop() == 0
         pair.source_client["shop"]["things"].insert_many([{"_id": n} for n in range(2, 50)])
-        _forget_history(source)
+        assert forget_history(source) > 40
         pair.source_client["shop"]["things"].insert_one({"_id": "later"})
         before = _fingerprint(pair.target_client)
         twin.start()
@@ -200,23 +201,6 @@ def test_lost_oplog_history_stops_it(tmp_path, make_pair, target_set):
         assert twin.exit_status == 1
         assert _fingerprint(pair.target_client)["shop"] == before["shop"]
         pair.close()
-
-
-def _forget_history(source):
-    """Deletes everything but the newest entry from the oplog, which a server allows while it is in no set. (A full oplog
-    would do it too, but a server cuts it once a minute only.)"""
-    member = source.members[0]
-    source.stop()
-    command = [find_mongod(), "--dbpath", member.directory / "data", "--port", member.port]
-    alone = Process([*command, "--bind_ip", "127.0.0.1", "--nounixsocket"], member.directory / "alone.log")
-    alone.start()
-    with member.client() as client:
-        wait_until(lambda: client.admin.command("ping"), "the server answers alone", failed=alone.failure)
-        oplog = client["local"]["oplog.rs"]
-        newest = oplog.find().sort("$natural", -1).next()["ts"]
-        assert oplog.delete_many({"ts": {"$lt": newest}}).deleted_count > 40
-    alone.stop()
-    source.start()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,61 +7,47 @@ import os
 
 import pytest
 from cluster import ReplicaSet
-from cluster.process import wait_until
+from e2e.forgetting import forget_history
 from pymongo.errors import PyMongoError
 
-OPLOG_MB = 16
-
-
-@pytest.fixture
-def forgetful(make_pair, base_dir, target_set):
-    """A source whose oplog holds little."""
-    with ReplicaSet(name="forgetful", base_dir=base_dir / "forgetful", oplog_mb=OPLOG_MB) as source:
-        pair = make_pair(source, target_set)
-        yield pair
-        pair.close()
+DOCUMENTS = 20_000
 
 
 def _oldest(client):
     return client.local["oplog.rs"].find_one(sort=[("$natural", 1)])["ts"]
 
 
-def _churn_until_forgotten(client, ts):
-    """Writes several times what the oplog may hold; the server cuts it about once a minute."""
-    docs = client.churn.docs
-    for n in range(0, OPLOG_MB * 1500, 500):
-        docs.insert_many([{"_id": n + i, "pad": "x" * 2000} for i in range(500)])
-        docs.update_many({"_id": {"$gte": n}}, {"$inc": {"times": 1}})
-        docs.delete_many({"_id": {"$lt": n - 1000}})
-
-    def forgotten():
-        docs.insert_one({"pad": "x" * 2000})
-        return _oldest(client) > ts
-
-    wait_until(forgotten, f"the oplog no longer holds {ts}", 180)
-
-
 def _now(client):
     return client.admin.command("ping")["operationTime"]
 
 
-def test_copy_that_takes_longer_than_the_oplog_holds(forgetful):
-    forgetful.load(20_000)
-    started = _now(forgetful.source_client)
-    twin = forgetful.twin(throttle={"copy": 0}).start()
-    twin.wait_until(lambda s: s["state"] == "copying" and s["copy"]["ranges_total"] > 0, "the copy stands")
-    writer = forgetful.write()
-    _churn_until_forgotten(forgetful.source_client, started)
-    now = _now(forgetful.source_client)
-    twin.wait_until(lambda s: s["journal"]["bytes"] > (OPLOG_MB << 20) // 2, "the journal holds what the source forgot")
-    twin.kill()
-    twin.start()
-    twin.wait_until(lambda s: s["state"] == "copying" and s["copy"]["ranges_total"] > 0, "the copy goes on")
-    twin.command("throttle", {"copy_bytes_per_second": None})
-    twin.wait_for_state("replicating")
-    assert "going on with a copy" in twin.log()
-    assert _oldest(forgetful.source_client) > started and now > started
-    forgetful.finish_and_compare(twin, writer)
+def _is_read(ts):
+    return lambda status: all((p["read"]["t"], p["read"]["i"]) >= (ts.time, ts.inc) for p in status["positions"].values())
+
+
+def test_copy_that_takes_longer_than_the_oplog_holds(make_pair, base_dir, target_set):
+    with ReplicaSet(name="forgetful", base_dir=base_dir / "forgetful") as source:
+        pair = make_pair(source, target_set)
+        pair.load(DOCUMENTS)
+        twin = pair.twin(throttle={"copy": 0}).start()
+        twin.wait_until(lambda s: s["state"] == "copying" and s["copy"]["ranges_total"] > 0, "the copy stands")
+        started = _now(pair.source_client)
+        writer = pair.write()
+        writer.wait_for(500)
+        writer.stop()
+        now = _now(pair.source_client)
+        twin.wait_until(_is_read(now), "the journal holds what the source forgets")
+        assert forget_history(source, now) > DOCUMENTS
+        assert _oldest(pair.source_client) >= now > started
+        after = pair.write()
+        twin.kill()
+        twin.start()
+        twin.wait_until(lambda s: s["state"] == "copying" and s["copy"]["ranges_total"] > 0, "the copy goes on")
+        twin.command("throttle", {"copy_bytes_per_second": None})
+        twin.wait_for_state("replicating")
+        assert "going on with a copy" in twin.log()
+        pair.finish_and_compare(twin, after)
+        pair.close()
 
 
 def test_everything_that_was_read_is_applied_without_the_source(make_pair, base_dir, target_set):
@@ -77,7 +63,7 @@ def test_everything_that_was_read_is_applied_without_the_source(make_pair, base_
             pair.source_client.last.words.update_many({"_id": {"$lt": n * 10}}, {"$inc": {"n": 1}})
         expected = list(pair.source_client.last.words.find(sort=[("_id", 1)]))
         now = _now(pair.source_client)
-        twin.wait_until(lambda s: all((p["read"]["t"], p["read"]["i"]) >= (now.time, now.inc) for p in s["positions"].values()), "everything is read")
+        twin.wait_until(_is_read(now), "everything is read")
         assert pair.target_client.last.words.count_documents({}) < len(expected)
         for member in source.members:
             member.kill()

@@ -171,16 +171,18 @@ def test_chunks_move_while_it_is_read(sharded_to_set, reading, said):
     pair.assert_identical()
 
 
-def test_documents_of_one_id_on_two_shards(sharded_clusters):
-    """A twin can't tell them apart; on a sharded target no index would notice."""
-    pair = sharded_clusters
+@pytest.mark.parametrize("reading", ["auto", "id", "natural"])
+@pytest.mark.parametrize("pair_name", ["sharded_clusters", "sharded_to_set"])
+def test_documents_of_one_id_on_two_shards(request, pair_name, reading):
+    """A twin can't tell them apart; on a sharded target no index would notice. They are read in different replies."""
+    pair = request.getfixturevalue(pair_name)
     pair.source.shard_collection("db.c", {"k": 1})
     pair.source.split("db.c", {"k": 500})
     there = pair.source_client.config.chunks.find_one({"min.k": 500})["shard"]
     pair.source.move_chunk("db.c", find={"k": 500}, to=next(s.name for s in pair.source.shards if s.name != there))
-    pair.source_client.db.c.insert_many([{"_id": n, "k": n} for n in range(1000)])
+    pair.source_client.db.c.insert_many([{"_id": n, "k": n, "pad": PAD} for n in range(1000)])
     pair.source_client.db.c.insert_one({"_id": Int64(7), "k": 700})
-    said = pair.twin().start().wait_failure()
+    said = pair.twin(reading=reading).start().wait_failure()
     assert "db.c has two documents with _id 7 on different shards" in said and "remove one of them" in said
 
 

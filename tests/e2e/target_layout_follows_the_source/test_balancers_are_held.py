@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import contextmanager
 
 import pytest
 from cluster import ShardedCluster
 from e2e.failpoint import failpoint
+from e2e.twin import mongotwin
 
 DOCUMENTS = 400
 
@@ -45,6 +48,17 @@ def held_copy(pair, **config):
     twin = pair.twin(throttle={"copy": 0}, **config).start()
     twin.wait_until(lambda status: status["state"] == "copying" and status["copy"]["ranges_total"] > 0, "the copy has begun")
     return twin
+
+
+@contextmanager
+def configured(twin, **config):
+    """With that in its configuration besides."""
+    before = twin.config_path.read_text()
+    twin.config_path.write_text(before + "".join(f"{key}: {json.dumps(value)}\n" for key, value in config.items()))
+    try:
+        yield
+    finally:
+        twin.config_path.write_text(before)
 
 
 def go_on(twin):
@@ -113,6 +127,38 @@ def test_stopped_in_the_copy_it_holds_nothing(pair):
     twin.wait_until(is_held("target"), "the balancer is held again")
     go_on(twin)
     assert modes(pair) == ("full", "full")
+    twin.finish()
+    pair.assert_identical()
+
+
+def test_killed_in_the_copy_and_refused_at_the_next_start(pair):
+    """It may be the last one: nothing may be left off. Corrected, it goes on and holds them again."""
+    twin = held_copy(pair)
+    twin.kill()
+    assert modes(pair) == ("off", "off")
+    with configured(twin, databases=["shop", "another"]):
+        twin.start()
+        assert twin.wait_exit() == 1
+    assert "are not those that the link was started with" in twin.log()
+    assert modes(pair) == ("full", "full")
+    assert saved(pair) == {}
+    twin.start()
+    twin.wait_until(is_held("source"), "the balancer is held again")
+    go_on(twin)
+    assert modes(pair) == ("full", "full")
+    twin.finish()
+    pair.assert_identical()
+
+
+def test_a_check_that_is_refused_changes_nothing(pair):
+    twin = held_copy(pair)
+    twin.kill()
+    with configured(twin, databases=["shop", "another"]):
+        assert mongotwin("check", "--config", twin.config_path).returncode == 1
+    assert modes(pair) == ("off", "off")
+    assert set(saved(pair)) == {"source", "target"}
+    twin.start()
+    go_on(twin)
     twin.finish()
     pair.assert_identical()
 
