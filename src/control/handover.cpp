@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "control/replicator.h"
 #include "control/roles.h"
@@ -13,6 +14,7 @@ namespace mongotwin::control {
 namespace {
 constexpr std::chrono::milliseconds kLookEvery{100}, kPublishedLook{10};
 constexpr int kPublishedMost = 500;
+constexpr const char* kFollowing = "following";
 }
 
 using checkpoint::Phase;
@@ -98,18 +100,26 @@ void Replicator::change_roles(std::stop_token stop) {
   try {
     auto outcome = make_switchover().run(*pipeline, saved_.generation, last_call, stop);
     set_handover([&](auto& h) {
-      h.step.clear();
-      h.succeeded = true;
+      h.step = kFollowing;
       h.closed_ms = outcome.closed.count();
       h.notes = outcome.notes;
     });
+    handover_result_ = true;
   } catch (const Error& e) {
     set_handover([&](auto& h) {
-      h.step.clear();
-      h.succeeded = false;
+      h.step = kFollowing;
       h.error = e.what();
     });
+    handover_result_ = false;
   }
+}
+
+// A change of roles is over when the pair is replicating again, whichever way it goes then.
+void Replicator::note_replicating() {
+  auto result = std::exchange(handover_result_, {});
+  if (!result || !handover_) return;
+  handover_->step.clear();
+  handover_->succeeded = result;
 }
 
 // What a process that is gone had begun, or what the roles have yet to do to be changed.
@@ -238,9 +248,9 @@ void Replicator::take_in_again(std::stop_token stop) {
   try {
     auto report = rejoin.run(rejoin_may_copy_, stop);
     again_ = true;
+    handover_result_ = true;
     set_handover([&](auto& h) {
-      h.step.clear();
-      h.succeeded = true;
+      h.step = kFollowing;
       if (report.copies) h.notes.emplace_back("the old source is copied anew");
       else if (report.documents == 0) h.notes.emplace_back("the old source had written nothing beyond the cut");
       else h.notes.push_back(fmt::format("{} documents that the old source wrote beyond the cut are in {}", report.documents, report.file));

@@ -442,6 +442,7 @@ void Replicator::follow(std::stop_token stop) {
       for (std::size_t s = 0; past && s < exact_after.size(); ++s) past = observed.applied[s] >= exact_after[s];
       if (past && !std::exchange(caught_up, true)) {
         state_ = State::replicating;
+        note_replicating();
         log::info("control", "caught up: replicating");
       }
     }

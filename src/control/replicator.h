@@ -66,6 +66,7 @@ class Replicator final : public cli::Engine {
   void take_over(std::stop_token stop);
   void stand_alone(std::stop_token stop);
   void take_in_again(std::stop_token stop);
+  void note_replicating() REQUIRES(m_);
   void begin_handover(const char* kind, std::atomic<bool>& request) REQUIRES(m_);
   void wait_until_published();
   void set_handover(const std::function<void(status::Handover&)>& change);
@@ -129,6 +130,7 @@ class Replicator final : public cli::Engine {
   bool again_ = false;  // drive: the pair is to be connected to anew, its roles or its state have changed
   std::optional<status::Handover> handover_ GUARDED_BY(m_);
   std::atomic<std::uint64_t> handovers_{0};
+  std::optional<bool> handover_result_;  // drive: how the change of roles went that ends when the pair is replicating
   std::unique_ptr<copy::UserCopy> users_;
   Signal users_signal_;
   std::unique_ptr<Worker> users_worker_;  // drive makes and ends it
