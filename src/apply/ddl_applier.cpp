@@ -454,7 +454,7 @@ void DdlApplier::restore_held() {
     auto command = bson::Builder();
     command.string("collMod", name_of(collection.ns)).fields_of(collection.value);
     append_majority(command);
-    run(database_of(collection.ns), command.finish(), false, {});
+    run(database_of(collection.ns), command.finish(), true, {code::kNamespaceNotFound});
   }
   for (const auto& index : indexes) holds_.forget_index(index.ns, index.name);
   for (const auto& collection : holds_.collection_ttls()) holds_.forget_collection(collection.ns);

@@ -13,10 +13,10 @@ std::optional<bson::Document> MongoCheckpointStore::load() {
   return docs.front().detached();
 }
 
-void MongoCheckpointStore::save(bson::View fields) {
+std::int64_t MongoCheckpointStore::update(bson::View query, bson::View fields, bool upsert) {
   bson::Builder b;
-  b.string("update", kCollection).open_array("updates").open_document("0").open_document("q").string("_id", link_).close();
-  b.open_document("u").document("$set", fields).open_document("$currentDate").boolean("saved_at", true).close().close().boolean("upsert", true).close().close();
+  b.string("update", kCollection).open_array("updates").open_document("0").document("q", query);
+  b.open_document("u").document("$set", fields).open_document("$currentDate").boolean("saved_at", true).close().close().boolean("upsert", upsert).close().close();
   b.open_document("writeConcern").string("w", "majority").close();
   auto client = pool_.acquire();
   auto reply = client.run(kDatabase, b.finish());
@@ -25,9 +25,16 @@ void MongoCheckpointStore::save(bson::View fields) {
     auto code = static_cast<int>(errors.begin()->fields().integer("code").value_or(0));
     // Two first saves at once may both try to insert: the second try updates.
     bool again = mongo::is_transient(code) || code == mongo::code::kDuplicateKey;
-    throw mongo::CommandError(again ? Remedy::retry : Remedy::pause, code, false, "target: the checkpoint can't be saved: " + std::string(errors.begin()->fields().string("errmsg").value_or("")),
-                              "give the target's user the right to write to the database mongotwin");
+    throw mongo::CommandError(again ? Remedy::retry : Remedy::pause, code, false, client.label() + ": the checkpoint can't be saved: " + std::string(errors.begin()->fields().string("errmsg").value_or("")),
+                              "give mongotwin's user there the right to write to the database mongotwin");
   }
+  return reply.view().integer("n").value_or(0);
+}
+
+void MongoCheckpointStore::save(bson::View fields) { update(bson::Builder().string("_id", link_).finish(), fields, true); }
+
+bool MongoCheckpointStore::save_if(const std::string& intent, bson::View fields) {
+  return update(bson::Builder().string("_id", link_).string("intent", intent).finish(), fields, false) > 0;
 }
 
 void MongoCheckpointStore::remove() {

@@ -3,7 +3,7 @@
 // mongotwin.checkpoints. save() merges the given top-level fields into it at once: what belongs together goes into one
 // call. Thread-safe.
 // Fields: phase, source_id, namespaces, shards, hosts, positions, resume, awaited, catalog, listed_up_to, held, copy_planned, created,
-// emptied, users, balancers, generation, handover, other_way, notes, failure, saved_at.
+// emptied, users, balancers, generation, handover, other_way, intent, notes, failure, saved_at.
 #pragma once
 
 #include <optional>
@@ -30,9 +30,13 @@ class MongoCheckpointStore final : public CheckpointStore {
   MongoCheckpointStore(mongo::Pool& target, std::string link) : pool_(target), link_(std::move(link)) {}
   [[nodiscard]] std::optional<bson::Document> load() override;
   void save(bson::View fields) override;
+  // Only if the document is there and its field `intent` is this; else false and nothing is changed, also when the
+  // command arrives late.
+  [[nodiscard]] bool save_if(const std::string& intent, bson::View fields);
   void remove() override;
 
  private:
+  std::int64_t update(bson::View query, bson::View fields, bool upsert);
   mongo::Pool& pool_;
   std::string link_;
 };

@@ -21,6 +21,20 @@ constexpr std::uint32_t kSilentSeconds = 15;  // an idle shard's clock is moved 
 
 std::string time_of(Timestamp ts) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(ts.t))); }
 
+template <class F>
+void insisting(std::stop_token stop, F&& f) {
+  Backoff backoff;
+  for (;;) {
+    try {
+      return f();
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      log::warn("control", "failover: trying again: {}", e.what());
+    }
+    if (!sleep_for(stop, backoff.next())) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the failover", "ask for it again");
+  }
+}
+
 }  // namespace
 
 void Failover::demand_even(const mongo::Cluster& source, const std::vector<Timestamp>& read, bool force) {
@@ -38,20 +52,6 @@ void Failover::step(const char* name) {
   p_.on_step(name);
 }
 
-template <class F>
-void Failover::insisting(std::stop_token stop, F&& f) {
-  Backoff backoff;
-  for (;;) {
-    try {
-      return f();
-    } catch (const Error& e) {
-      if (e.remedy() != Remedy::retry) throw;
-      log::warn("control", "failover: trying again: {}", e.what());
-    }
-    if (!sleep_for(stop, backoff.next())) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the failover", "ask for it again");
-  }
-}
-
 Failover::Report Failover::report(Timestamp up_to, const std::vector<Timestamp>& applied, const std::vector<Timestamp>& read) const {
   Report out;
   out.up_to = up_to;
@@ -66,7 +66,21 @@ Failover::Report Failover::report(Timestamp up_to, const std::vector<Timestamp>&
   return out;
 }
 
-Failover::Report Failover::run(Pipeline& pipeline, bson::View begun, std::stop_token stop) {
+void Failover::open_target(mongo::Cluster& target, const options::Options& options, std::stop_token stop) {
+  WriteBlock block(target, options.target_hooks, options.link);
+  insisting(stop, [&] {
+    // What can't be closed is open.
+    if (!block.obstacle()) block.open(stop);
+  });
+}
+
+Failover::Report Failover::run(Pipeline& pipeline, bson::View handover, std::stop_token stop) {
+  step("closing the target");
+  WriteBlock block(*p_.pair.target, p_.options.target_hooks, p_.options.link);
+  insisting(stop, [&] {
+    // Applications that try the other cluster must not write between what is applied now, nor before it can be followed.
+    if (!block.obstacle()) block.close(stop);
+  });
   step("applying what was read");
   pipeline.end_reading();
   while (!pipeline.stopped()) {
@@ -76,17 +90,20 @@ Failover::Report Failover::run(Pipeline& pipeline, bson::View begun, std::stop_t
   insisting(stop, [&] { pipeline.save_checkpoint(); });
   auto report = this->report(pipeline.complete_up_to(), pipeline.observe().applied, pipeline.read());
   step("restoring");
-  auto held = begun["held"] ? bson::Document::copy_of(begun.fields("held")) : p_.holds.to_document();
+  auto held = handover["held"] ? bson::Document::copy_of(handover.fields("held")) : p_.holds.to_document();
   // First, since what is given back is not held any more: who goes on after a crash must know that it was.
   insisting(stop, [&] {
     auto fields = bson::Builder();
     fields.string("phase", to_string(Phase::failing_over)).open_document("handover").string("kind", "failover").document("held", held).close();
     p_.store.save(fields.finish());
   });
+  std::vector<Timestamp> ends;
+  insisting(stop, [&] { ends = committed_ends(*p_.pair.target); });
+  p_.holds.load(held);
   insisting(stop, [&] { p_.ddl.restore_held(); });
   step("deciding");
   bson::Document next;
-  insisting(stop, [&] { next = other_way(p_.pair, held, stop).to_fields(); });
+  insisting(stop, [&] { next = other_way(p_.pair, ends, held, stop).to_fields(); });
   insisting(stop, [&] {
     auto fields = bson::Builder();
     fields.string("phase", to_string(Phase::failed_over)).document("held", p_.holds.to_document()).document("other_way", next);
@@ -96,9 +113,7 @@ Failover::Report Failover::run(Pipeline& pipeline, bson::View begun, std::stop_t
     p_.store.save(fields.finish());
   });
   step("opening");
-  WriteBlock block(*p_.pair.target, p_.options.target_hooks, p_.options.link);
-  // Nobody has closed it before the first switch-over; where it can't be closed there is nothing to open.
-  if (!block.obstacle()) insisting(stop, [&] { block.open(stop); });
+  open_target(*p_.pair.target, p_.options, stop);
   for (const auto& line : report.lines) log::warn("control", "failover: {}", line);
   return report;
 }

@@ -43,13 +43,14 @@ class Failover {
   // Throws Error(pause) if a shard was silent long before the others, which `force` takes: what the others wrote meanwhile is lost.
   static void demand_even(const mongo::Cluster& source, const std::vector<oplog::Timestamp>& read, bool force);
   // The pipeline applies, and has the source's entries in its journal. What fails is gone on with by calling it again, also
-  // in a later process: `begun` is then the checkpoint's field `handover` (phase `failing_over`), else empty.
-  Report run(Pipeline& pipeline, bson::View begun, std::stop_token stop);
+  // in a later process. `handover`: the checkpoint's field: what an earlier try, or a switch-over in which the source was
+  // lost, has begun.
+  Report run(Pipeline& pipeline, bson::View handover, std::stop_token stop);
+  // Where the target may be closed still, although the failover is decided.
+  static void open_target(mongo::Cluster& target, const options::Options& options, std::stop_token stop);
 
  private:
   void step(const char* name);
-  template <class F>
-  void insisting(std::stop_token stop, F&& f);
   [[nodiscard]] Report report(oplog::Timestamp up_to, const std::vector<oplog::Timestamp>& applied, const std::vector<oplog::Timestamp>& read) const;
   Parts p_;
 };

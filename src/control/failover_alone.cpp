@@ -7,6 +7,7 @@
 
 #include "control/engine.h"
 #include "control/failover.h"
+#include "control/layout_check.h"
 #include "control/roles.h"
 
 namespace mongotwin::control {
@@ -40,7 +41,7 @@ Pair pair_of(const options::Options& options) {
   const auto& saved = *pair.checkpoint;
   bool sharded = !saved.hosts.empty() && !saved.hosts.front().empty();
   pair.source = mongo::Cluster::silent("source", saved.source_id, saved.shards, sharded);
-  pair.sharding = {};
+  pair.sharding = sharding_rules(options, pair.filter);
   return pair;
 }
 
@@ -53,6 +54,7 @@ std::vector<std::string> fail_over(const options::Options& configured, bool forc
   auto pair = pair_of(options);
   auto& saved = *pair.checkpoint;
   if (saved.phase == Phase::failed_over) {
+    Failover::open_target(*pair.target, options, {});
     std::vector<std::string> lines{"the pair has failed over already"};
     for (const auto& line : saved.handover.view().fields("lines")) lines.emplace_back(line.string().value_or(""));
     return lines;
@@ -90,7 +92,7 @@ std::vector<std::string> fail_over(const options::Options& configured, bool forc
     if (failed) std::rethrow_exception(failed);
   };
   Failover failover({pair, options, store, holds, ddl, [](const std::string&) {}, check});
-  return failover.run(pipeline, saved.phase == Phase::failing_over ? saved.handover.view() : bson::View(), {}).lines;
+  return failover.run(pipeline, saved.handover, {}).lines;
 }
 
 }  // namespace mongotwin::control

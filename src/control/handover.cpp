@@ -51,8 +51,12 @@ Switchover Replicator::make_switchover() {
   return Switchover({*pair_, options_, *store_, *layout_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }});
 }
 
+void Replicator::demand_no_handover() const {
+  if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, fmt::format("a {} is under way", handover_->kind), "wait for its end");
+}
+
 void Replicator::demand_replicating() const {
-  if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, "a switch-over is under way", "wait for its end");
+  demand_no_handover();
   if (state_ != State::replicating || paused_ || finish_requested_)
     throw Error(Remedy::pause, fmt::format("can't switch over while {}", paused_ ? "paused" : status::to_string(state_)), "wait until it is replicating (mongotwin resume, if it is paused)");
   if (lanes_ == 0 || apply_throttle_.rate() == 0u) throw Error(Remedy::pause, "can't switch over while nothing is applied: the throttle is at 0", "lift it: mongotwin throttle --operations off --lanes 8");
@@ -98,7 +102,7 @@ void Replicator::change_roles(std::stop_token stop) {
   };
   again_ = true;
   try {
-    auto outcome = make_switchover().run(*pipeline, saved_.generation, last_call, stop);
+    auto outcome = make_switchover().run(*pipeline, saved_, last_call, stop);
     set_handover([&](auto& h) {
       h.step = kFollowing;
       h.closed_ms = outcome.closed.count();
@@ -122,23 +126,6 @@ void Replicator::note_replicating() {
   handover_->succeeded = result;
 }
 
-// What a process that is gone had begun, or what the roles have yet to do to be changed.
-void Replicator::end_handover(std::stop_token stop) {
-  if (!pair_->checkpoint) return;
-  if (saved_.phase == Phase::opening) {
-    make_switchover().complete(stop);
-    saved_.phase = Phase::replicating;
-    saved_.handover = bson::Builder().string("kind", "switchover").boolean("target_closed", true).finish();
-    return;
-  }
-  // Of the target as a follower: it only says that a switch-over has closed it.
-  if (!saved_.handover["source_closed"]) return;
-  log::warn("control", "a switch-over was broken off before it was decided: putting everything back");
-  make_switchover().put_back(saved_.handover, stop);
-  saved_.held = bson::Document::copy_of(saved_.handover.view().fields("held"));
-  saved_.handover = {};
-}
-
 // ---- the source is gone
 
 void Replicator::fail_over(bool force) {
@@ -146,7 +133,7 @@ void Replicator::fail_over(bool force) {
   std::string source_uri;
   {
     Lock lock(m_);
-    if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, fmt::format("a {} is under way", handover_->kind), "wait for its end");
+    demand_no_handover();
     bool follows = state_ == State::replicating || state_ == State::catching_up;
     if (!follows || !pipeline_ || !pipeline_->consistent())
       throw Error(Remedy::pause, fmt::format("can't fail over while {}: the target is no state that the source has had", status::to_string(state_)), "a failover needs a pair that was replicating");
@@ -183,7 +170,7 @@ void Replicator::take_over(std::stop_token stop) {
   };
   Failover failover({*pair_, options_, *store_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }, check});
   try {
-    auto report = failover.run(*pipeline, {}, stop);
+    auto report = failover.run(*pipeline, saved_.handover, stop);
     set_handover([&](auto& h) {
       h.step.clear();
       h.succeeded = true;
@@ -226,6 +213,7 @@ void Replicator::stand_alone(std::stop_token stop) {
       for (const auto& line : saved_.handover.view().fields("lines")) handover_->notes.emplace_back(line.string().value_or(""));
     }
   }
+  Failover::open_target(*pair_->target, options_, stop);
   while (!stop.stop_requested() && !again_) {
     if (rejoin_requested_.exchange(false)) take_in_again(stop);
     else drive_signal_.wait(stop, kLookEvery);
@@ -236,7 +224,7 @@ void Replicator::rejoin(bool may_copy) {
   {
     Lock lock(m_);
     if (state_ != State::failed_over) throw Error(Remedy::pause, fmt::format("there is nothing to rejoin while {}", status::to_string(state_)), "it is for the old source after a failover");
-    if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, fmt::format("a {} is under way", handover_->kind), "wait for its end");
+    demand_no_handover();
     rejoin_may_copy_ = may_copy;
     begin_handover("rejoin", rejoin_requested_);
   }

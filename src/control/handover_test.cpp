@@ -12,22 +12,26 @@ namespace {
 using checkpoint::Checkpoint;
 using checkpoint::Phase;
 
+constexpr const char* kTarget = "id of the configured target";
+
 std::optional<Checkpoint> document(Phase phase, std::int64_t generation) {
   Checkpoint c;
   c.phase = phase;
   c.generation = generation;
+  c.source_id = kTarget;
   return c;
 }
 
 TEST(Roles, TheGreaterGenerationHolds) {
-  EXPECT_FALSE(are_swapped({}, {})) << "a first start";
-  EXPECT_FALSE(are_swapped(document(Phase::replicating, 0), {}));
-  EXPECT_TRUE(are_swapped(document(Phase::switched, 0), document(Phase::replicating, 1)));
-  EXPECT_TRUE(are_swapped(document(Phase::replicating, 0), document(Phase::opening, 1))) << "killed just after the decision";
-  EXPECT_FALSE(are_swapped(document(Phase::opening, 2), document(Phase::replicating, 1)));
-  EXPECT_FALSE(are_swapped(document(Phase::replicating, 2), document(Phase::switched, 1)));
-  EXPECT_TRUE(are_swapped({}, document(Phase::replicating, 1))) << "the other document was removed";
-  EXPECT_FALSE(are_swapped({}, document(Phase::switched, 1))) << "a new start";
+  EXPECT_FALSE(are_swapped({}, {}, kTarget)) << "a first start";
+  EXPECT_FALSE(are_swapped(document(Phase::replicating, 0), {}, kTarget));
+  EXPECT_TRUE(are_swapped(document(Phase::switched, 0), document(Phase::replicating, 1), kTarget));
+  EXPECT_TRUE(are_swapped(document(Phase::replicating, 0), document(Phase::opening, 1), kTarget)) << "killed just after the decision";
+  EXPECT_FALSE(are_swapped(document(Phase::opening, 2), document(Phase::replicating, 1), kTarget));
+  EXPECT_FALSE(are_swapped(document(Phase::replicating, 2), document(Phase::switched, 1), kTarget));
+  EXPECT_TRUE(are_swapped({}, document(Phase::replicating, 1), kTarget)) << "the other document was removed";
+  EXPECT_FALSE(are_swapped({}, document(Phase::switched, 1), kTarget)) << "a new start";
+  EXPECT_FALSE(are_swapped({}, document(Phase::replicating, 1), "another")) << "the source is itself the target of another pair";
 }
 
 TEST(Failover, AShardThatWasSilentLongBeforeMustBeGivenUp) {

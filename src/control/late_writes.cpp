@@ -11,11 +11,6 @@ namespace {
 
 constexpr int kBatch = 1000;
 
-bool changes_expiry_only(bson::View o) {
-  if (o["expireAfterSeconds"]) return true;
-  return static_cast<bool>(o.fields("index")["expireAfterSeconds"]);
-}
-
 void add_command(const std::string& shard, bson::View entry, oplog::Timestamp ts, const oplog::NamespaceFilter& filter, std::vector<LateWrite>& into) {
   auto o = entry.fields("o");
   auto command = o.begin();
@@ -26,15 +21,18 @@ void add_command(const std::string& shard, bson::View entry, oplog::Timestamp ts
       if (write.ts.is_null()) write.ts = ts;
     return;
   }
-  if (command->key() == "commitTransaction" || command->key() == "abortTransaction") return;
+  if (command->key() == "abortTransaction") return;
+  if (command->key() == "commitTransaction") return into.push_back({shard, "(a transaction)", "its commit", "commit", ts});
   if (command->key() == "collMod" && changes_expiry_only(o)) return;
   auto ns = std::string(entry.string("ns").value_or(""));
   auto name = command->string().value_or("");
   ns = command->key() == "renameCollection" ? std::string(name) : ns.substr(0, ns.find('.')) + "." + std::string(name);
-  if (filter.includes(ns)) into.push_back({shard, ns, bson::to_json(o, 120), "command", ts});
+  if (filter.includes(ns) || (command->key() == "renameCollection" && filter.includes(o.string("to").value_or("")))) into.push_back({shard, ns, bson::to_json(o, 120), "command", ts});
 }
 
 }  // namespace
+
+bool changes_expiry_only(bson::View o) { return o["expireAfterSeconds"] || o.fields("index")["expireAfterSeconds"]; }
 
 std::string to_string(const LateWrite& w) { return fmt::format("{} of {} in {} (shard {}, {})", w.kind, w.id, w.ns, w.shard, oplog::to_string(w.ts)); }
 

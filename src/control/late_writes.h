@@ -19,11 +19,15 @@ struct LateWrite {
 };
 [[nodiscard]] std::string to_string(const LateWrite& write);
 
+// Whether a collMod changes expiry alone, as a change of roles does itself.
+[[nodiscard]] bool changes_expiry_only(bson::View coll_mod);
+
 // Of one oplog entry, as `filter` selects; several for applyOps. What the balancer moves is none, nor is a change of expiry,
 // which a switch-over makes itself.
 void add_late_writes(const std::string& shard, bson::View entry, const oplog::NamespaceFilter& filter, std::vector<LateWrite>& into);
 
-// Everything after `positions` (by shard) up to now, as far as a majority has it; no more than `at_most`.
+// Everything after `positions` (by shard) up to now, as far as a majority has it; no more than `at_most`. A commit alone
+// counts too, of whatever namespaces: what it makes visible may stand before the positions.
 [[nodiscard]] std::vector<LateWrite> late_writes(mongo::Cluster& cluster, const oplog::NamespaceFilter& filter, const std::vector<oplog::Timestamp>& positions, std::size_t at_most = 1000);
 
 }  // namespace mongotwin::control

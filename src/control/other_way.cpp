@@ -12,9 +12,9 @@ using oplog::Timestamp;
 namespace {
 
 template <class F>
-void with_applier(Pair& pair, bson::View held_on_target, F&& f) {
+void with_applier(Pair& pair, bson::View held, F&& f) {
   apply::Holds holds;
-  holds.load(held_on_source(pair, held_on_target));
+  holds.load(held);
   apply::TargetLayout layout(pair.source->router(), pair.source->sharded());
   apply::ShardingRules none;
   apply::IndexBuilds builds;
@@ -35,7 +35,7 @@ std::vector<Timestamp> committed_ends(mongo::Cluster& cluster) {
   return out;
 }
 
-checkpoint::Checkpoint other_way(Pair& pair, bson::View held, std::stop_token stop) {
+checkpoint::Checkpoint other_way(Pair& pair, const std::vector<Timestamp>& positions, bson::View held, std::stop_token stop) {
   auto& source = *pair.target;
   checkpoint::Checkpoint next;
   next.source_id = source.id();
@@ -43,8 +43,7 @@ checkpoint::Checkpoint other_way(Pair& pair, bson::View held, std::stop_token st
   next.shards = source.shard_names();
   next.hosts = source.shard_hosts();
   next.held = held_on_source(pair, held);
-  next.positions = committed_ends(source);
-  next.resume = next.positions;
+  next.positions = next.resume = positions;
   auto listed = source::read_catalog(source, stop);
   oplog::Catalog catalog(pair.filter.inverted(), source.sharded());
   for (const auto& collection : listed.listed) catalog.add(collection);
@@ -63,12 +62,13 @@ bson::Document held_on_source(const Pair& pair, bson::View held_on_target) {
   return source.to_document();
 }
 
-void hold_on_source(Pair& pair, bson::View held_on_target) {
-  with_applier(pair, held_on_target, [](auto& applier) { applier.hold_again(); });
+void hold_on_source(Pair& pair, bson::View held, Held names) {
+  auto there = names == Held::by_source_names ? bson::Document::copy_of(held) : held_on_source(pair, held);
+  with_applier(pair, there, [](auto& applier) { applier.hold_again(); });
 }
 
-void restore_on_source(Pair& pair, bson::View held_on_target) {
-  with_applier(pair, held_on_target, [](auto& applier) { applier.restore_held(); });
+void restore_on_source(Pair& pair, bson::View held) {
+  with_applier(pair, held_on_source(pair, held), [](auto& applier) { applier.restore_held(); });
 }
 
 }  // namespace mongotwin::control

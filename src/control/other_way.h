@@ -13,14 +13,16 @@ namespace mongotwin::control {
 // The newest position of each shard that a majority has, after a note of our own: an idle shard's clock moves too.
 [[nodiscard]] std::vector<oplog::Timestamp> committed_ends(mongo::Cluster& cluster);
 
-// The checkpoint of a link that follows the pair's target from now on: positions, catalog and what the old source shall
-// hold. `held`: the holds of the target as it is still one. Phase and generation are left to the caller.
-[[nodiscard]] checkpoint::Checkpoint other_way(Pair& pair, bson::View held, std::stop_token stop);
+// The checkpoint of a link that follows the pair's target from `positions` on, when only definitions were changed there
+// since: they are in the catalog. `held`: the holds of the target as it is still one; the old source shall have them. Phase
+// and generation are left to the caller.
+[[nodiscard]] checkpoint::Checkpoint other_way(Pair& pair, const std::vector<oplog::Timestamp>& positions, bson::View held, std::stop_token stop);
 
 // What is held on the target, by the source's names: what is to be held there when the roles have changed.
 [[nodiscard]] bson::Document held_on_source(const Pair& pair, bson::View held_on_target);
-// Holds it there, or gives it back.
-void hold_on_source(Pair& pair, bson::View held_on_target);
-void restore_on_source(Pair& pair, bson::View held_on_target);
+// Holds it there, or gives it back. `held`: by the target's names, or already by the source's.
+enum class Held { by_target_names, by_source_names };
+void hold_on_source(Pair& pair, bson::View held, Held names = Held::by_target_names);
+void restore_on_source(Pair& pair, bson::View held);
 
 }  // namespace mongotwin::control

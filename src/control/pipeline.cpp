@@ -223,6 +223,7 @@ std::optional<Pipeline::ShardChange> Pipeline::shard_change() const {
 
 Step Pipeline::checkpoint_step() {
   try {
+    journal_->sync();  // a failover without the source begins where the checkpoint says
     checkpointer_.save();
     waits_.report("ckpt", {});
   } catch (const Error& e) {
@@ -313,6 +314,7 @@ void Pipeline::run_ddl(const DdlJob& job, std::stop_token stop) {
 
 // As it was when it was renamed; in the catch-up, as it was at the catch-up's end, which the operations until then lead to.
 void Pipeline::bring_in(const oplog::Ddl& ddl, std::stop_token stop) {
+  if (alone_) throw Error(Remedy::pause, fmt::format("{} was renamed into the selection just before the source was lost: its documents ({}) are not on the target, and the source can't be asked", ddl.to, ddl.ns), "exclude it, or have the source back");
   bool exact = planner_->exact();
   copy::BringIn what{ddl.to.substr(0, ddl.to.find('.')), ddl.uuid, ddl.ns, exact ? ddl.at : exact_after_.front(), exact, consistent_};
   retrying("ddl", stop, [&] { copy::bring_in(source_, target_, layout_, ddl_, what, waits_.reporter("bring in"), stop); });

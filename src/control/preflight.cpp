@@ -170,6 +170,13 @@ void check_pair(Pair& pair, const options::Options& options) {
   if (options.copy_users) check_users(pair, options);
 }
 
+void load_checkpoint(Pair& pair, const std::string& link) {
+  pair.checkpoint.reset();
+  auto document = checkpoint::MongoCheckpointStore(pair.target->router(), link).load();
+  if (document) pair.checkpoint = checkpoint::Checkpoint::parse(*document);
+  if (pair.checkpoint && pair.checkpoint->phase == checkpoint::Phase::switched) pair.checkpoint.reset();
+}
+
 }  // namespace
 
 void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Timestamp position, const std::string& journal) {
@@ -200,7 +207,7 @@ std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credenti
   return mongo::Credentials{c->user, c->password, c->auth_source};
 }
 
-Pair preflight(const options::Options& options, const Refused& refused) {
+Pair preflight(const options::Options& options, const Refused& refused, const Connected& connected) {
   Pair pair;
   pair.filter = filter_of(options);
   pair.namespaces = text_of(options.namespaces);
@@ -209,6 +216,8 @@ Pair preflight(const options::Options& options, const Refused& refused) {
   pair.target = mongo::Cluster::connect("target", options.target_uri, to_mongo(options.target_shard_credentials));
   try {
     if (pair.source->same_servers(*pair.target)) throw Error(Remedy::fix_config, "source and target are the same cluster", "give two different clusters");
+    load_checkpoint(pair, options.link);
+    if (connected && connected(pair)) load_checkpoint(pair, options.link);
     check_versions(pair);
     check_rights(*pair.source, *pair.target);
     check_oplogs(pair);
@@ -220,10 +229,6 @@ Pair preflight(const options::Options& options, const Refused& refused) {
     check_rights_on(*pair.source, *pair.target, databases_of(source.collections), databases_of(source.on_target), shards);
     pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
     check_names(pair, source, target);
-    if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {
-      pair.checkpoint = checkpoint::Checkpoint::parse(*document);
-      if (pair.checkpoint->phase == checkpoint::Phase::switched) pair.checkpoint.reset();
-    }
     if (pair.checkpoint) {
       check_checkpoint(pair, options);
       for (const auto& note : pair.checkpoint->notes) pair.warnings.push_back(note);

@@ -41,6 +41,8 @@ void check_history(const mongo::Cluster& source, mongo::Shard& shard, oplog::Tim
 
 // `refused` is called before it throws, where both clusters could be reached.
 using Refused = std::function<void(mongo::Cluster& source, mongo::Cluster& target)>;
-[[nodiscard]] Pair preflight(const options::Options& options, const Refused& refused = {});
+// Called when both clusters are connected to and the checkpoint is loaded; true: it is to be loaded again.
+using Connected = std::function<bool(Pair& pair)>;
+[[nodiscard]] Pair preflight(const options::Options& options, const Refused& refused = {}, const Connected& connected = {});
 
 }  // namespace mongotwin::control

@@ -4,15 +4,17 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
-#include "apply/mongo_writer.h"
 #include "base/backoff.h"
+#include "control/late_writes.h"
 #include "control/other_way.h"
 #include "mongo/cursor.h"
 #include "source/mongo_oplog.h"
@@ -26,9 +28,8 @@ using oplog::Timestamp;
 
 namespace {
 
-constexpr std::size_t kTogether = 200;
-constexpr std::size_t kTogetherBytes = 8u << 20;
-constexpr std::size_t kTextMost = 64u << 20;  // a document of 16 MB as text
+constexpr int kClashesMost = 64;  // of one document: it may have as many unique indexes
+constexpr std::size_t kTogether = 16;  // documents of 16 MB
 
 std::string database_of(const std::string& ns) { return ns.substr(0, ns.find('.')); }
 std::string name_of(const std::string& ns) { return ns.substr(ns.find('.') + 1); }
@@ -79,34 +80,64 @@ Rejoin::Report Rejoin::run(bool may_copy, std::stop_token stop) {
   if (auto obstacle = block.obstacle()) throw Error(Remedy::pause, obstacle->what, obstacle->hint);
   insisting(stop, [&] { block.close(stop); });
   try {
+    auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
+    // What expires by itself meanwhile is beyond the cut too.
+    insisting(stop, [&] { hold_on_source(p_.pair, next.held, Held::by_source_names); });
     step("looking for what it wrote beyond the cut");
     insisting(stop, [&] {
+      (void)committed_ends(*p_.pair.source);
       touched_.clear();
-      for (std::size_t s = 0; s < p_.pair.source->shards().size(); ++s) look(s);
+      auto shards = by_name(*p_.pair.source, p_.saved.shards);
+      for (std::size_t s = 0; s < shards.size(); ++s) look(*shards[s], p_.saved.positions.at(s), p_.saved.resume.at(s));
       demand_no_capped();
     });
     // And whether the new source can be followed from the failover on.
-    auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
-    for (std::size_t s = 0; s < next.resume.size(); ++s) insisting(stop, [&] { source::MongoOplog(*p_.pair.target->shards().at(s).pool).open(next.resume[s]); });
+    auto followed = by_name(*p_.pair.target, next.shards);
+    for (std::size_t s = 0; s < followed.size(); ++s)
+      insisting(stop, [&] {
+        source::MongoOplog(*followed[s]->pool).open(next.resume[s]);
+        demand_no_rename(*followed[s], next.resume[s]);
+      });
+    save_file(stop);
+    bring_back(stop);
   } catch (const Error& e) {
-    if (e.remedy() != Remedy::resync) throw;
+    bool stopped = stop.stop_requested();
+    if (stopped || (e.remedy() != Remedy::resync && !may_copy)) throw;
     if (!may_copy) throw Error(Remedy::pause, fmt::format("the old source can only be taken in again by a new copy, which replaces all that it has: {}", e.what()), "mongotwin rejoin --copy allows that; save what you need of it first");
     log::warn("control", "rejoin: by a new copy: {}", e.what());
     report_.copies = true;
-  }
-  if (!report_.copies) {
-    save_file(stop);
-    bring_back(stop);
   }
   step("changing the roles");
   insisting(stop, [&] { change_roles(report_.copies); });
   return report_;
 }
 
+std::vector<mongo::Shard*> Rejoin::by_name(mongo::Cluster& cluster, const std::vector<std::string>& names) {
+  std::vector<mongo::Shard*> out;
+  for (const auto& name : names)
+    for (auto& shard : cluster.shards())
+      if (shard.name == name) out.push_back(&shard);
+  if (out.size() != names.size() || cluster.shards().size() != names.size())
+    throw Error(Remedy::resync, fmt::format("{}: its shards are {} now, at the failover they were {}", cluster.label(), fmt::join(cluster.shard_names(), ", "), fmt::join(names, ", ")));
+  return out;
+}
+
+// A document that is looked up by its collection's name of then would not be found.
+void Rejoin::demand_no_rename(mongo::Shard& shard, Timestamp since) {
+  if (touched_.empty()) return;
+  auto client = shard.pool->acquire();
+  auto find = bson::Builder();
+  find.string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gt", since).close().string("op", "c").open_document("o.renameCollection").open_array("$in");
+  std::size_t n = 0;
+  for (const auto& [ns, documents] : touched_) find.string(std::to_string(n++), p_.pair.filter.target(ns));
+  find.close().close().close().int32("limit", 1);
+  for (const auto& entry : mongo::fetch_all(client, "local", find.finish()))
+    throw Error(Remedy::resync, fmt::format("{} was renamed on the new source since the failover, and the old one had written to it beyond the cut", entry.view().fields("o").string("renameCollection").value_or("")));
+}
+
 // From `resume` on: the parts of a transaction that was open at the cut stand before it.
-void Rejoin::look(std::size_t s) {
-  auto& shard = p_.pair.source->shards().at(s);
-  auto cut = p_.saved.positions.at(s), from = std::min(cut, p_.saved.resume.at(s));
+void Rejoin::look(mongo::Shard& shard, Timestamp cut, Timestamp resume) {
+  auto from = std::min(cut, resume);
   source::MongoOplog(*shard.pool).open(from);
   auto client = shard.pool->acquire();
   auto find = bson::Builder().string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gte", from).close().close().int32("batchSize", 1000)
@@ -135,11 +166,14 @@ void Rejoin::take(const std::string& shard, bson::View entry) {
     }
     auto command = o.begin();
     if (command == nullptr || command->key() == "applyOps" || command->key() == "commitTransaction" || command->key() == "abortTransaction") return;
+    if (command->key() == "collMod" && changes_expiry_only(o)) return;  // a change of roles does that
     auto about = command->key() == "renameCollection" ? std::string(command->string().value_or("")) : database_of(ns) + "." + std::string(command->string().value_or(""));
-    if (!p_.pair.filter.includes(about)) return;
+    bool renamed_into = command->key() == "renameCollection" && p_.pair.filter.includes(o.string("to").value_or(""));
+    if (!p_.pair.filter.includes(about) && !renamed_into) return;
     throw Error(Remedy::resync, fmt::format("shard {} has changed definitions beyond the cut: {} (ts {})", shard, bson::to_json(o, 200), oplog::to_string(ts)));
   }
   if (!p_.pair.filter.includes(ns)) return;
+  if (name_of(ns) == "system.views") throw Error(Remedy::resync, fmt::format("shard {} has changed views of {} beyond the cut (ts {})", shard, database_of(ns), oplog::to_string(ts)));
   auto id = (op == "u" ? entry.fields("o2") : o)["_id"];
   if (!id) return;
   auto bytes = std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes());
@@ -186,8 +220,10 @@ void Rejoin::save_file(std::stop_token stop) {
         auto bytes = std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes());
         const auto& touched = documents.at(bytes);
         auto found = there.find(bytes);
-        text += fmt::format("{{\"ns\": \"{}\", \"_id\": {}, \"last\": \"{}\", \"at\": \"{}\", \"document\": {}}}\n", ns, bson::to_json(id, kTextMost),
-                            touched.op == "i" ? "insert" : touched.op == "u" ? "update" : "delete", oplog::to_string(touched.ts), found == there.end() ? "null" : bson::to_canonical_json(found->second));
+        auto line = bson::Builder();
+        line.string("ns", ns).value("_id", id).string("last", touched.op == "i" ? "insert" : touched.op == "u" ? "update" : "delete").string("at", oplog::to_string(touched.ts));
+        found == there.end() ? line.null("document") : line.document("document", found->second);
+        text += bson::to_canonical_json(line.finish()) + "\n";
       }
       write_all(fd, text, report_.file);
       keys.clear();
@@ -206,12 +242,11 @@ void Rejoin::save_file(std::stop_token stop) {
 // First all go, then all come: two of them may claim one unique value.
 void Rejoin::bring_back(std::stop_token stop) {
   step("bringing back what it wrote beyond the cut");
-  insisting(stop, [&] { hold_on_source(p_.pair, Checkpoint::parse(bson::Document(p_.saved.other_way)).held); });
   apply::TargetLayout layout(p_.pair.source->router(), p_.pair.source->sharded());
   insisting(stop, [&] { layout.refresh(); });
   auto each = [&](auto&& f) {
     for (const auto& [ns, documents] : touched_) {
-      std::vector<bson::View> keys;
+      std::vector<bson::Document> keys;
       for (const auto& [bytes, touched] : documents) {
         keys.push_back(touched.key);
         if (keys.size() < kTogether) continue;
@@ -221,43 +256,54 @@ void Rejoin::bring_back(std::stop_token stop) {
       if (!keys.empty()) insisting(stop, [&] { f(ns, keys); });
     }
   };
-  each([&](const std::string& ns, const std::vector<bson::View>& keys) {
-    apply::MongoWriter writer(p_.pair.source->router(), layout);
-    std::vector<bson::Document> queries;
-    for (const auto& key : keys) queries.push_back(bson::Document::copy_of(key));
-    auto result = writer.remove(ns, queries, false);
+  each([&](const std::string& ns, const std::vector<bson::Document>& keys) {
+    auto result = apply::MongoWriter(p_.pair.source->router(), layout).remove(ns, keys, false);
     if (!result.errors.empty()) throw Error(Remedy::pause, fmt::format("old source: documents of {} can't be removed: {}", ns, result.errors.front().message), "see to what stands in the way and ask for it again");
   });
-  each([&](const std::string& ns, const std::vector<bson::View>& keys) { bring_back_some(ns, keys); });
+  each([&](const std::string& ns, const std::vector<bson::Document>& keys) { bring_back_some(ns, keys); });
 }
 
-void Rejoin::bring_back_some(const std::string& ns, const std::vector<bson::View>& keys) {
+void Rejoin::bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys) {
   apply::TargetLayout layout(p_.pair.source->router(), p_.pair.source->sharded());
   layout.refresh();
   auto there = p_.pair.filter.target(ns);
   auto client = p_.pair.target->router().acquire();
   apply::MongoWriter writer(p_.pair.source->router(), layout);
-  std::vector<bson::Document> documents;
-  std::size_t bytes = 0;
-  auto flush = [&] {
-    std::vector<bson::Document> queries;
-    std::vector<bson::View> inserts;
-    for (const auto& d : documents) {
-      queries.push_back(bson::Builder().value("_id", d["_id"]).finish());  // of an earlier try
-      inserts.emplace_back(d);
+  auto also = keys;
+  while (!also.empty()) {
+    auto now = std::exchange(also, {});
+    std::vector<bson::View> views(now.begin(), now.end());
+    for (auto& document : mongo::fetch_all(client, database_of(there), find_by_ids(there, views))) {
+      // Under a collation it may be another document, of another shard.
+      if (std::none_of(now.begin(), now.end(), [&](const auto& key) { return key["_id"].same_value(document["_id"]); })) continue;
+      insert_alone(ns, writer, document, also);
     }
-    if (!inserts.empty()) writer.replace_all(ns, queries, inserts);
-    documents.clear();
-    bytes = 0;
-  };
-  for (auto& d : mongo::fetch_all(client, database_of(there), find_by_ids(there, keys))) {
-    // Under a collation it may be another document, of another shard.
-    if (std::none_of(keys.begin(), keys.end(), [&](const auto& key) { return key["_id"].same_value(d["_id"]); })) continue;
-    bytes += d.size();
-    documents.push_back(std::move(d));
-    if (bytes > kTogetherBytes) flush();
   }
-  flush();
+}
+
+// A document that nobody has touched beyond the cut may hold a unique value that it has given up since, on the new
+// source: it goes too, and comes as it is there now.
+void Rejoin::insert_alone(const std::string& ns, apply::MongoWriter& writer, const bson::Document& document, std::vector<bson::Document>& also) {
+  auto key = bson::Builder().value("_id", document["_id"]).finish();
+  for (int clashes = 0;; ++clashes) {
+    (void)writer.remove(ns, {key}, false);  // of an earlier try
+    bson::Document held_by;
+    try {
+      writer.replace_all(ns, {}, {document.view()});
+      return;
+    } catch (const mongo::CommandError& e) {
+      if (e.code() != mongo::code::kDuplicateKey || clashes == kClashesMost) throw;
+      auto refused = writer.insert(ns, {document.view()}, true);
+      if (refused.errors.empty()) return;
+      held_by = refused.errors.front().key_value;
+      if (held_by.empty()) throw;
+    }
+    for (const auto& other : writer.find(ns, held_by)) {
+      auto other_key = bson::Builder().value("_id", other["_id"]).finish();
+      (void)writer.remove(ns, {other_key}, false);
+      also.push_back(std::move(other_key));
+    }
+  }
 }
 
 void Rejoin::change_roles(bool copies) {
@@ -270,9 +316,12 @@ void Rejoin::change_roles(bool copies) {
     // An interrupted copy drops what it has made; this one begins by dropping what is there.
     next.created = namespaces_of(*p_.pair.source, [&](const auto& ns) { return p_.pair.filter.includes(ns); });
   }
+  if (auto document = other_store_.load(); document && Checkpoint::parse(*document).source_id != next.source_id)
+    throw Error(Remedy::pause, fmt::format("the old source has a link of the name \"{}\" already: it is itself the target of another pair", p_.options.link), "two pairs that share a cluster need two names: `link`");
   other_store_.remove();
   auto fields = bson::Builder();
   fields.fields_of(next.to_fields()).open_document("handover").string("kind", "rejoin").boolean("target_closed", true).close();
+  if (p_.saved.users) fields.fields_of(Checkpoint::fields_of_users(*p_.saved.users));
   other_store_.save(fields.finish());
   p_.store.save(bson::Builder().string("phase", to_string(Phase::switched)).document("handover", bson::View()).finish());
 }

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "apply/mongo_writer.h"
 #include "control/preflight.h"
 #include "control/write_block.h"
 
@@ -46,12 +47,16 @@ class Rejoin {
   };
   using Documents = std::map<std::string, std::map<std::string, Touched>>;  // by the source's namespace and the _id's bytes
   void step(const char* name);
-  void look(std::size_t shard);
+  // The cluster's shard of each of these names, in their order. Throws Error(resync) if it has others.
+  [[nodiscard]] static std::vector<mongo::Shard*> by_name(mongo::Cluster& cluster, const std::vector<std::string>& names);
+  void look(mongo::Shard& shard, oplog::Timestamp cut, oplog::Timestamp resume);
+  void demand_no_rename(mongo::Shard& shard, oplog::Timestamp since);
   void take(const std::string& shard, bson::View entry);
   void demand_no_capped();
   void save_file(std::stop_token stop);
   void bring_back(std::stop_token stop);
-  void bring_back_some(const std::string& ns, const std::vector<bson::View>& keys);
+  void bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys);
+  void insert_alone(const std::string& ns, apply::MongoWriter& writer, const bson::Document& document, std::vector<bson::Document>& also);
   void change_roles(bool copies);
   template <class F>
   void insisting(std::stop_token stop, F&& f);

@@ -157,7 +157,7 @@ void Replicator::release_balancers_of_a_dead_run(mongo::Cluster& source, mongo::
 }
 
 void Replicator::drive(std::stop_token stop) {
-  connect();
+  connect(stop);
   while (!stop.stop_requested()) {
     again_ = false;
     follow_pair(stop);
@@ -168,8 +168,6 @@ void Replicator::drive(std::stop_token stop) {
 }
 
 void Replicator::follow_pair(std::stop_token stop) {
-  end_handover(stop);
-  if (stop.stop_requested()) return;
   if (pair_->checkpoint && saved_.phase != Phase::copying) retrying(stop, [&] { balancers_->release(); });
   if (saved_.phase == Phase::failing_over) throw Error(Remedy::pause, "a failover was begun and is not ended", "stop this and run mongotwin failover --config …: it goes on");
   if (saved_.phase == Phase::failed_over) return stand_alone(stop);
@@ -212,7 +210,7 @@ void Replicator::reconnect(std::stop_token stop) {
   Backoff backoff;
   for (int n = 1; !stop.stop_requested(); ++n) {
     try {
-      connect();
+      connect(stop);
       waits_.report("control", {});
       return;
     } catch (const Error& e) {
@@ -223,10 +221,11 @@ void Replicator::reconnect(std::stop_token stop) {
   }
 }
 
-void Replicator::connect() {
+void Replicator::connect(std::stop_token stop) {
   auto roles = find_roles(configured_);
   journal::DiskJournal::check_free(roles.journal.path);
-  auto pair = preflight(roles, [&](mongo::Cluster& source, mongo::Cluster& target) { release_balancers_of_a_dead_run(source, target); });
+  auto pair = preflight(roles, [&](mongo::Cluster& source, mongo::Cluster& target) { release_balancers_of_a_dead_run(source, target); },
+                        [&](Pair& found) { return Switchover::settle(found, roles, stop); });
   if (roles.reversed) log::info("control", "the roles are swapped: the configuration's target is the source");
   for (const auto& line : pair.lines) log::info("control", "{}", line);
   Lock lock(m_);
@@ -645,6 +644,7 @@ void Replicator::restore(std::stop_token stop) {
 
 void Replicator::pause() {
   Lock lock(m_);
+  demand_no_handover();
   if (state_ != State::replicating && state_ != State::catching_up)
     throw Error(Remedy::pause, fmt::format("can't pause while {}", status::to_string(state_)), "wait until it is catching_up or replicating");
   paused_ = true;
@@ -663,6 +663,7 @@ void Replicator::resume() {
 void Replicator::finish() {
   Lock lock(m_);
   if (state_ == State::finishing || state_ == State::finished) return;
+  demand_no_handover();
   if (state_ != State::replicating && state_ != State::catching_up)
     throw Error(Remedy::pause, fmt::format("can't finish while {}", status::to_string(state_)), "wait until the copy has ended; to give it up, stop mongotwin and drop the target's collections");
   finish_requested_ = true;

@@ -47,7 +47,7 @@ class Replicator final : public cli::Engine {
   using Positions = std::vector<oplog::Timestamp>;
   void drive(std::stop_token stop);
   void follow_pair(std::stop_token stop);
-  void connect();
+  void connect(std::stop_token stop);
   void reconnect(std::stop_token stop);
   void let_go();
   void copy(std::stop_token stop);
@@ -60,9 +60,9 @@ class Replicator final : public cli::Engine {
   void finish_link(std::stop_token stop);
   // handover.cpp
   [[nodiscard]] Switchover make_switchover();
+  void demand_no_handover() const REQUIRES(m_);
   void demand_replicating() const REQUIRES(m_);
   void change_roles(std::stop_token stop);
-  void end_handover(std::stop_token stop);
   void take_over(std::stop_token stop);
   void stand_alone(std::stop_token stop);
   void take_in_again(std::stop_token stop);

@@ -11,8 +11,10 @@
 
 namespace mongotwin::control {
 
-// `on_target`, `on_source`: the link's documents on the configured target and source. True if the roles are swapped.
-[[nodiscard]] bool are_swapped(const std::optional<checkpoint::Checkpoint>& on_target, const std::optional<checkpoint::Checkpoint>& on_source);
+// `on_target`, `on_source`: the link's documents on the configured target and source. `target_id`: the configured target's;
+// a document on the source of a pair with another cluster, as in a chain, is another link's, of the same name; empty: not known.
+// True if the roles are swapped.
+[[nodiscard]] bool are_swapped(const std::optional<checkpoint::Checkpoint>& on_target, const std::optional<checkpoint::Checkpoint>& on_source, const std::string& target_id);
 
 // The same when the source need not answer: by the cluster that does, which must be the target of the two.
 [[nodiscard]] options::Options find_roles_without_source(const options::Options& configured);

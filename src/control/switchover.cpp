@@ -77,13 +77,20 @@ Condition of_rights(Pair& pair) {
     there.insert(name.substr(0, name.find('.')));
   }
   check_rights(*pair.target, *pair.source);
-  check_rights_on(*pair.target, *pair.source, there, here, false);
+  check_rights_on(*pair.target, *pair.source, there, here, pair.source->sharded() && pair.target->sharded());
   return {Kind::fine, "rights: each user may do what the other direction needs", {}};
 }
 
 Condition of_selection(Pair& pair) {
   if (pair.namespaces == "databases [] include [] exclude []") return {Kind::fine, "everything is replicated", {}};
   return {Kind::warning, fmt::format("only a part is replicated ({}), and a cluster is closed as a whole", pair.namespaces), "the rest of the source is closed for writes too, and stays so"};
+}
+
+Condition of_place(Pair& pair, const std::string& link) {
+  auto document = checkpoint::MongoCheckpointStore(pair.source->router(), link).load();
+  if (document && Checkpoint::parse(*document).source_id != pair.target->id())
+    return {Kind::refused, fmt::format("the source has a link of the name \"{}\" already: it is itself the target of another pair", link), "two pairs that share a cluster need two names: `link`"};
+  return {Kind::fine, "the source can keep the link's state", {}};
 }
 
 Condition of_lag(const options::Options& options, std::optional<std::chrono::milliseconds> behind) {
@@ -106,6 +113,7 @@ std::vector<Condition> Switchover::conditions(Pair& pair, const options::Options
   add(out, [&] { return of_block(*pair.source, options.source_hooks, options.link); });
   add(out, [&] { return of_block(*pair.target, options.target_hooks, options.link); });
   add(out, [&] { return of_rights(pair); });
+  add(out, [&] { return of_place(pair, options.link); });
   add(out, [&] { return of_versions(pair); });
   add(out, [&] { return of_oplogs(*pair.target); });
   add(out, [&] { return of_selection(pair); });
@@ -118,7 +126,7 @@ void Switchover::step(const char* name) {
 }
 
 void Switchover::check_time() const {
-  if (Clock::now() > deadline_)
+  if (deadline_ && Clock::now() > *deadline_)
     throw Error(Remedy::pause, fmt::format("it was not done after {} s", p_.options.switchover.closed_max_s), "see the lag and the log; switchover.closed_max is the limit");
 }
 
@@ -128,38 +136,63 @@ void Switchover::insisting(std::stop_token stop, F&& f) {
     try {
       return f();
     } catch (const Error& e) {
-      if (e.remedy() != Remedy::retry || Clock::now() > deadline_) throw;
+      if (e.remedy() != Remedy::retry || (deadline_ && Clock::now() > *deadline_)) throw;
       log::warn("control", "switch-over: trying again: {}", e.what());
     }
-    if (!sleep_for(stop, kTryAgain)) throw Error(Remedy::pause, "mongotwin was stopped in the middle of it");
+    if (!sleep_for(stop, kTryAgain)) throw Error(Remedy::pause, "mongotwin was stopped in the middle of it", "start it again: it puts everything back, or ends what is decided");
   }
 }
 
-Switchover::Outcome Switchover::run(Pipeline& pipeline, std::int64_t generation, const std::function<void()>& last_call, std::stop_token stop) {
+// The other cluster's document of this name may belong to another pair, of which that cluster is the target.
+void Switchover::demand_own_place() {
+  auto document = other_store_.load();
+  if (!document) return;
+  auto there = Checkpoint::parse(*document);
+  if (there.source_id != p_.pair.target->id())
+    throw Error(Remedy::pause, fmt::format("the source has a link of the name \"{}\" already: it is itself the target of another pair", p_.options.link), "two pairs that share a cluster need two names: `link`");
+}
+
+Switchover::Outcome Switchover::run(Pipeline& pipeline, const Checkpoint& saved, const std::function<void()>& last_call, std::stop_token stop) {
   deadline_ = Clock::now() + std::chrono::seconds(p_.options.switchover.closed_max_s);
+  auto found = [&](WriteBlock& block, std::optional<bool> known) {
+    if (known) return *known;
+    if (block.by_hooks()) return false;
+    auto closed = block.is_closed();
+    if (!closed) throw Error(Remedy::retry, "whether it is open for writes is not known");
+    return *closed;
+  };
+  // A follower has been closed by the switch-over that made it one; hooks could not tell.
+  auto follower = saved.handover["target_closed"] && !saved.handover["source_closed"] ? saved.handover["target_closed"].boolean() : std::nullopt;
   bson::Document handover;
   insisting(stop, [&] {
-    held_ = p_.holds.to_document();
-    handover = bson::Builder().string("kind", "switchover").boolean("source_closed", source_block_.is_closed().value_or(false)).boolean("target_closed", target_block_.is_closed().value_or(false)).document("held", held_).finish();
+    demand_own_place();
+    bson::Builder b;
+    b.string("kind", "switchover").boolean("source_closed", found(source_block_, {})).boolean("target_closed", found(target_block_, follower)).document("before", saved.handover);
+    handover = b.finish();
+    intent_ = fmt::format("{}.{}", saved.generation + 1, std::chrono::system_clock::now().time_since_epoch().count());
+    other_store_.save(bson::Builder().string("phase", to_string(Phase::switched)).string("source_id", p_.pair.target->id()).string("intent", intent_).finish());
     p_.store.save(bson::Builder().document("handover", handover).finish());
   });
   try {
     close(stop);
     drain(pipeline, stop);
     last_call();
-    give_back(stop);
-    decide(generation, stop);
+    give_back(handover, stop);
+    decide(saved.generation, stop);
   } catch (const Error& e) {
     log::error("control", "switch-over: given up: {}", e.what());
     step("putting back");
     try {
-      put_back(handover, {});
+      deadline_.reset();
+      if (!held_.empty()) handover = bson::Builder().fields_of(handover).document("held", held_).finish();
+      put_back(handover, stop);
     } catch (const Error& again) {
       throw Error(Remedy::pause, fmt::format("the switch-over failed ({}), and not everything could be put back: {}", e.what(), again.what()),
                   "start mongotwin again: it puts back the rest; or open the source by setUserWriteBlockMode {global: false}");
     }
     throw Error(Remedy::pause, fmt::format("the switch-over was given up, everything was put back: {}", e.what()), e.hint());
   }
+  deadline_.reset();
   open(stop);
   look_once_more();
   return outcome_;
@@ -223,11 +256,14 @@ void Switchover::drain(Pipeline& pipeline, std::stop_token stop) {
   insisting(stop, [&] { pipeline.save_checkpoint(); });
 }
 
-// The old source must not expire documents by itself from here on, and the new one must.
-void Switchover::give_back(std::stop_token stop) {
+// The old source must not expire documents by itself from here on, and the new one must. The positions come first: what
+// expires on the new one from now on is to be followed.
+void Switchover::give_back(bson::View handover, std::stop_token stop) {
   step("restoring");
-  held_ = p_.holds.to_document();
-  insisting(stop, [&] { p_.store.save(bson::Builder().document("handover.held", held_).finish()); });
+  insisting(stop, [&] { ends_ = committed_ends(*p_.pair.target); });
+  auto held = p_.holds.to_document();
+  insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", bson::Builder().fields_of(handover).document("held", held).finish()).finish()); });
+  held_ = held;
   insisting(stop, [&] { hold_on_source(p_.pair, held_); });
   insisting(stop, [&] { p_.ddl.restore_held(); });
 }
@@ -236,23 +272,23 @@ void Switchover::give_back(std::stop_token stop) {
 void Switchover::decide(std::int64_t generation, std::stop_token stop) {
   step("deciding");
   Checkpoint next;
-  insisting(stop, [&] { next = other_way(p_.pair, held_, stop); });
+  insisting(stop, [&] { next = other_way(p_.pair, ends_, held_, stop); });
   next.phase = Phase::opening;
   next.generation = generation + 1;
   std::vector<LateWrite> late;
   insisting(stop, [&] { late = late_writes(*p_.pair.source, p_.pair.filter, last_); });
   if (!late.empty()) throw Error(Remedy::pause, fmt::format("somebody wrote past the block of the source at the last moment: {}", to_string(late.front())), "stop the client whose user has the role root or restore");
-  check_time();
   auto users = bson::Document();
   insisting(stop, [&] {
     if (auto saved = p_.store.load()) users = bson::Document::copy_of(saved->view().fields("users"));
   });
+  check_time();
   insisting(stop, [&] {
-    other_store_.remove();
     auto fields = bson::Builder();
     fields.fields_of(next.to_fields()).open_document("handover").string("kind", "switchover").boolean("target_closed", true).close();
+    fields.open_array("notes").close();
     if (!users.empty()) fields.array("users", users);
-    other_store_.save(fields.finish());
+    if (!other_store_.save_if(intent_, fields.finish())) throw Error(Remedy::pause, "the source's document of this link was changed by somebody else", "only one mongotwin may work on a pair");
   });
 }
 
@@ -272,22 +308,52 @@ void Switchover::open(std::stop_token stop) {
   log::info("control", "switch-over: done, writes were closed for {:.2f} s", static_cast<double>(outcome_.closed.count()) / 1000);
 }
 
+// Everything as `handover` says that it was found. May be repeated.
 void Switchover::put_back(bson::View handover, std::stop_token stop) {
-  deadline_ = Clock::now() + std::chrono::seconds(p_.options.switchover.closed_max_s);
-  insisting(stop, [&] { other_store_.remove(); });
+  insisting(stop, [&] {
+    demand_own_place();
+    other_store_.remove();
+  });
+  if (auto held = handover["held"]) {  // expiry was, or was about to be, exchanged
+    insisting(stop, [&] { restore_on_source(p_.pair, held.fields()); });
+    p_.holds.load(held.fields());
+    insisting(stop, [&] { p_.ddl.hold_again(); });
+    insisting(stop, [&] { p_.store.save(bson::Builder().document("held", p_.holds.to_document()).finish()); });
+  }
   if (!handover["source_closed"].truthy()) insisting(stop, [&] { source_block_.open(stop); });
-  insisting(stop, [&] { restore_on_source(p_.pair, handover.fields("held")); });
-  p_.holds.load(handover.fields("held"));
-  insisting(stop, [&] { p_.ddl.hold_again(); });
   if (!handover["target_closed"].truthy()) insisting(stop, [&] { target_block_.open(stop); });
-  insisting(stop, [&] { p_.store.save(bson::Builder().document("held", p_.holds.to_document()).document("handover", bson::View()).finish()); });
+  insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", handover.fields("before")).finish()); });
 }
 
 void Switchover::complete(std::stop_token stop) {
-  deadline_ = Clock::now() + std::chrono::seconds(p_.options.switchover.closed_max_s);
   insisting(stop, [&] { source_block_.open(stop); });
-  insisting(stop, [&] { other_store_.save(bson::Builder().string("phase", to_string(Phase::switched)).document("handover", bson::View()).finish()); });
-  insisting(stop, [&] { p_.store.save(bson::Builder().string("phase", to_string(Phase::replicating)).finish()); });
+  insisting(stop, [&] {
+    demand_own_place();
+    other_store_.save(bson::Builder().string("phase", to_string(Phase::switched)).document("handover", bson::View()).finish());
+  });
+  insisting(stop, [&] { p_.store.save(bson::Builder().string("phase", to_string(Phase::replicating)).string("intent", "").finish()); });
+}
+
+bool Switchover::settle(Pair& pair, const options::Options& options, std::stop_token stop) {
+  if (!pair.checkpoint) return false;
+  const auto& saved = *pair.checkpoint;
+  bool decided = saved.phase == Phase::opening;
+  if (!decided && !saved.handover["source_closed"]) return false;
+  checkpoint::MongoCheckpointStore store(pair.target->router(), options.link);
+  apply::TargetLayout layout(pair.target->router(), pair.target->sharded());
+  apply::Holds holds;
+  apply::ShardingRules none;
+  apply::IndexBuilds builds;
+  apply::DdlApplier ddl(*pair.target, layout, holds, none, builds);
+  Switchover switchover({pair, options, store, layout, holds, ddl, [](const std::string&) {}});
+  if (decided) {
+    log::warn("control", "a switch-over is decided and not ended: opening the new source");
+    switchover.complete(stop);
+  } else {
+    log::warn("control", "a switch-over was broken off before it was decided: putting everything back");
+    switchover.put_back(saved.handover, stop);
+  }
+  return true;
 }
 
 }  // namespace mongotwin::control

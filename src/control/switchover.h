@@ -3,9 +3,9 @@
 // the source's last entry, gives the target what was held back, writes the checkpoint of the other direction on the old
 // source, and opens the target. Nothing is lost, and no write is taken on both sides.
 //   Up to the decision (that checkpoint, phase `opening`) any trouble puts everything back; after it there is only forward:
-// complete() opens the new source. What is found is saved before it is changed (field `handover` of the checkpoint), so
-// that the next start of a dead process does the same: put_back() or complete().
-//   After run(), put_back() or complete() the pair's pipeline has ended: connect and follow anew.
+// the new source is opened. What is found is saved before it is changed (field `handover` of the checkpoint), so that the
+// next start of a dead process does the same: settle().
+//   After run() the pair's pipeline has ended: connect and follow anew.
 // Owned by one thread (drive); what is handed in must outlive it.
 #pragma once
 
@@ -44,14 +44,13 @@ class Switchover {
     std::chrono::milliseconds closed{0};  // from the first refused write to the first one taken
     std::vector<std::string> notes;       // writes that slipped past the block
   };
-  // `last_call` is called with the pipeline drained: what else must be brought over. Throws Error; all is as before then,
-  // and if not, the text says what is left to do.
-  Outcome run(Pipeline& pipeline, std::int64_t generation, const std::function<void()>& last_call, std::stop_token stop);
+  // `saved`: of this direction. `last_call` is called with the pipeline drained: what else must be brought over. Throws
+  // Error; all is as before then, and if not, the text says what is left to do.
+  Outcome run(Pipeline& pipeline, const checkpoint::Checkpoint& saved, const std::function<void()>& last_call, std::stop_token stop);
 
-  // For the next start: a switch-over that was not decided.
-  void put_back(bson::View handover, std::stop_token stop);
-  // For the next start, roles swapped already: one that was decided.
-  void complete(std::stop_token stop);
+  // For a start, as soon as the clusters are there: ends what a process that is gone has begun, whether that was decided or
+  // not. It tries until a stop is requested. True if there was something to do: the checkpoint is to be loaded again.
+  [[nodiscard]] static bool settle(Pair& pair, const options::Options& options, std::stop_token stop);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -59,8 +58,11 @@ class Switchover {
   void close(std::stop_token stop);
   void drain(Pipeline& pipeline, std::stop_token stop);
   void wait_for(Pipeline& pipeline, const std::vector<oplog::Timestamp>& last, std::stop_token stop);
-  void give_back(std::stop_token stop);
+  void give_back(bson::View handover, std::stop_token stop);
   void decide(std::int64_t generation, std::stop_token stop);
+  void put_back(bson::View handover, std::stop_token stop);
+  void complete(std::stop_token stop);
+  void demand_own_place();
   void open(std::stop_token stop);
   void look_once_more();
   void check_time() const;
@@ -70,9 +72,11 @@ class Switchover {
   Parts p_;
   WriteBlock source_block_, target_block_;
   checkpoint::MongoCheckpointStore other_store_;  // on the source
-  Clock::time_point begun_{}, deadline_{};
-  std::vector<oplog::Timestamp> last_;
-  bson::Document held_;  // on the target, before it was given back
+  Clock::time_point begun_{};
+  std::optional<Clock::time_point> deadline_;  // while nobody can write and nothing is decided
+  std::vector<oplog::Timestamp> last_, ends_;  // of the source; of the target
+  std::string intent_;                         // of this try: a decision that arrives late must not count for another one
+  bson::Document held_;                        // on the target, before it was given back
   Outcome outcome_;
 };
 

@@ -30,7 +30,7 @@ std::optional<bool> WriteBlock::is_closed() {
   auto client = cluster_.shards().front().pool->acquire();
   auto reply = client.run("admin", bson::Builder().int32("serverStatus", 1).finish());
   auto mode = reply.view().fields("repl").integer("userWriteBlockMode");
-  if (!mode) return {};
+  if (!mode || *mode == 0) return {};
   return *mode == kBlocked;
 }
 
@@ -41,7 +41,7 @@ void WriteBlock::set(bool closed, std::stop_token stop) {
     return run_hook(fmt::format("{}.{}", cluster_.label(), what), closed ? hooks_.close : hooks_.open,
                     {{"MONGOTWIN_LINK", link_}, {"MONGOTWIN_CLUSTER", cluster_.label()}, {"MONGOTWIN_URI", cluster_.redacted_uri()}}, kHookMost, stop);
   }
-  // It takes no write concern; what follows it (a note with majority, see committed_ends) makes it last.
+  // It takes no write concern, and waits for a majority by itself.
   cluster_.router().acquire().run("admin", bson::Builder().int32("setUserWriteBlockMode", 1).boolean("global", closed).finish());
   log::info("control", "{}: {} for the writes of users", cluster_.label(), closed ? "closed" : "open");
 }

@@ -25,13 +25,13 @@ class WriteBlock {
   [[nodiscard]] std::optional<Obstacle> obstacle();
   // Whether it is closed now; what hooks have done can't be known.
   [[nodiscard]] std::optional<bool> is_closed();
+  [[nodiscard]] bool by_hooks() const { return !hooks_.close.empty(); }
   // Both may be called when it is so already. Throw CommandError, or Error(pause) from a hook.
   void close(std::stop_token stop) { set(true, stop); }
   void open(std::stop_token stop) { set(false, stop); }
 
  private:
   void set(bool closed, std::stop_token stop);
-  [[nodiscard]] bool by_hooks() const { return !hooks_.close.empty(); }
   mongo::Cluster& cluster_;
   const options::Hooks& hooks_;
   const std::string link_;

@@ -27,6 +27,13 @@ std::string set_id_of(Client& client) {
 
 }  // namespace
 
+std::string id_of(Pool& router) {
+  auto client = router.acquire();
+  if (client.run("admin", command("hello")).view().string("msg") != "isdbgrid") return set_id_of(client);
+  auto version = fetch_all(client, "config", bson::Builder().string("find", "version").finish());
+  return version.empty() ? std::string() : bson::to_json(version.front()["clusterId"]);
+}
+
 std::unique_ptr<Cluster> Cluster::connect(const std::string& label, const std::string& uri, const std::optional<Credentials>& shard_credentials) {
   auto cluster = std::make_unique<Cluster>();
   cluster->label_ = label;
@@ -80,8 +87,7 @@ void Cluster::find_shards(const std::string& uri, const std::optional<Credential
     id_ = set_id_of(client);
     shards_.push_back({std::string(hello.view().string("setName").value_or("")), {}, std::make_unique<Pool>(label_, uri), id_});
   } else {
-    auto version = fetch_all(client, "config", bson::Builder().string("find", "version").finish());
-    if (!version.empty()) id_ = bson::to_json(version.front()["clusterId"]);
+    id_ = id_of(*router_);
     auto find = bson::Builder().string("find", "shards").open_document("sort").int32("_id", 1).close().finish();
     for (const auto& doc : fetch_all(client, "config", find)) {
       auto name = std::string(doc.view().string("_id").value_or(""));

@@ -20,6 +20,9 @@ struct Shard {
   std::string set_id;          // the replica set's own id, the same on all its members
 };
 
+// What tells a cluster from others, wherever it is reached: Cluster::id(). Throws CommandError.
+[[nodiscard]] std::string id_of(Pool& router);
+
 class Cluster {
  public:
   // `label` is "source" or "target". Throws Error: unreachable, wrong password, a standalone server, a shard given

@@ -182,10 +182,10 @@ Planner::Go Planner::plan_next() {
   const auto* next = merger_.peek();
   {
     Lock lock(m_);
-    if (stop_after_ && reached(*stop_after_)) next = nullptr;
+    if (stopped_ || (stop_after_ && reached(*stop_after_))) next = nullptr;
   }
-  bool past = reached(exact_after_) || (next == nullptr && at_the_end());
-  if (!exact_ && past && rebuilt() && assembler_.whole()) return become_exact();
+  bool over = next == nullptr && at_the_end();
+  if (!exact_ && (over || (reached(exact_after_) && rebuilt())) && assembler_.whole()) return become_exact();
   if (!next || held_ || lanes_wanted_ == 0) {
     auto step = settle();
     return step == Step::idle ? Go::idle : Go::again;

@@ -135,7 +135,7 @@ def test_who_may_not_is_refused_by_name(secured):
     twin.wait_for_state("replicating")
     refused = mongotwin("switchover", "--api", twin.api)
     assert refused.returncode == 1
-    assert 'lacks the right "setUserWriteBlockMode"' in refused.stderr, refused.stderr
+    assert 'source: mongotwin\'s user lacks the right "bypassWriteBlockingMode"' in refused.stderr, refused.stderr
     assert "REFUSED" in refused.stdout
     twin.finish()
     secured.assert_identical()
