@@ -12,23 +12,11 @@ from pymongo.errors import OperationFailure
 
 from e2e.application import uri_of
 from e2e.failpoint import failpoint
+from e2e.roles import sides, switch_over
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
 CLOSED_MOST_S = 3
-
-
-def switch_over(twin) -> dict:
-    """Asks for it and waits until the other direction is replicating; returns the status."""
-    twin.command("switchover")
-    status = twin.wait_until(lambda s: s["handover"] and s["handover"]["succeeded"] is not None and s["state"] == "replicating", "the roles have changed")
-    assert status["handover"]["succeeded"], status["handover"]
-    return status
-
-
-def sides(pair, status):
-    """Clients of the source and the target as they are now."""
-    return (pair.target_client, pair.source_client) if status["roles_swapped"] else (pair.source_client, pair.target_client)
 
 
 def test_there_and_back_five_times(secured_pair, application):

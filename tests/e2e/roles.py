@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing the roles of a pair, and who is who afterwards."""
+
+from __future__ import annotations
+
+
+def switch_over(twin) -> dict:
+    """Asks for it and waits until the other direction is replicating; returns the status."""
+    twin.command("switchover")
+    status = twin.wait_until(lambda s: s["handover"] and s["handover"]["succeeded"] is not None and s["state"] == "replicating", "the roles have changed")
+    assert status["handover"]["succeeded"], status["handover"]
+    return status
+
+
+def sides(pair, status):
+    """Clients of the source and the target as they are now."""
+    return (pair.target_client, pair.source_client) if status["roles_swapped"] else (pair.source_client, pair.target_client)
