@@ -165,7 +165,7 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
     Size size;
     retrying(stop, [&] {
       size = estimate(source_, c.from);
-      ranges = cut(source_, c.from, n, size, limits_.range_bytes, reading_of(c));
+      ranges = cut(source_, c.from, n, {size, limits_.range_bytes, reading_of(c), start_}, stop);
     });
     Lock lock(m_);
     c.estimate = size;
@@ -173,7 +173,8 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
   }
 }
 
-// Read in natural order, two documents of one _id are only found by the target's refusal, which takes one place for both.
+// Read in natural order, two documents of one _id, and one that an update moves from shard to shard, are only found by the
+// target's refusal, which takes one place for both.
 Reading InitialCopy::reading_of(const CollectionCopy& c) const {
   auto on_target = layout_.shard_key(c.target_ns);
   bool one_owner = c.from.shards.size() == 1 || (c.from.shard_key && source::ShardKey(*c.from.shard_key).is_id());
@@ -381,7 +382,7 @@ void InitialCopy::read_by_id(std::size_t collection, std::stop_token stop) {
   auto& i = item(collection);
   log::info("copy", "source: {}: documents changed their shard while it was read in natural order: reading it again by _id", i.copy.from.ns);
   std::vector<Range> ranges;
-  retrying(stop, [&] { ranges = cut(source_, i.copy.from, collection, estimate(source_, i.copy.from), limits_.range_bytes, Reading::id); });
+  retrying(stop, [&] { ranges = cut(source_, i.copy.from, collection, {estimate(source_, i.copy.from), limits_.range_bytes, Reading::id, start_}, stop); });
   std::size_t first = 0;
   {
     Lock lock(m_);
