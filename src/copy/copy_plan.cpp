@@ -83,7 +83,7 @@ PlannedRange range_of(bson::View v) {
   }
   r.done = v["done"].truthy();
   r.size = size_of(v);
-  r.last = document_of(v, "last");
+  if (auto last = document_of(v, "last")) r.last = LastCopied{*last, v["last_was_there"].timestamp().value_or(oplog::Timestamp())};
   r.version = std::string(v.string("version").value_or(""));
   return r;
 }
@@ -136,11 +136,11 @@ void CopyPlan::read_by_id(std::size_t collection, std::size_t first, const std::
   set(kItems, id_of("c", collection), bson::Builder().boolean("by_id", true).finish());
 }
 
-void CopyPlan::range_done(std::size_t range, Size size, const std::optional<bson::Document>& last, const std::string& version) {
+void CopyPlan::range_done(std::size_t range, Size size, const std::optional<LastCopied>& last, const std::string& version) {
   bson::Builder b;
   b.boolean("done", true).string("version", version);
   append_size(b, size);
-  if (last) b.document("last", *last);
+  if (last) b.document("last", last->id).timestamp("last_was_there", last->was_there);
   set(kRanges, id_of("r", range), b.finish());
 }
 

@@ -62,7 +62,7 @@ class InitialCopy::OrderedSink final : public RangeReader::Sink {
     auto size = writer_.write(batch, run_.collection(), stop_);
     if (stop_.stop_requested()) return;
     // Of a clustered collection the last one says nothing: it is read by _id, not as it was inserted.
-    if (run_.collection().keeps_order()) run_.collection().last = bson::Builder().value("_id", batch.documents.back()["_id"]).finish();
+    if (run_.collection().keeps_order()) run_.collection().last = LastCopied{bson::Builder().value("_id", batch.documents.back()["_id"]).finish(), {}};
     run_.written(number, size);
   }
   void again() override {
@@ -336,7 +336,11 @@ std::optional<InitialCopy::Queued> InitialCopy::next_batch(int number, std::stop
 
 void InitialCopy::finish_range(RangeRun& run, std::stop_token stop) {
   auto& c = run.collection();
-  retrying(stop, [&] { plan_.range_done(run.number(), run.size(), c.keeps_order() ? c.last : std::nullopt, run.version()); });
+  if (c.last) retrying(stop, [&] {
+    auto client = source_.shards()[c.from.shards.front()].pool->acquire();
+    c.last->was_there = source::newest_position(client);
+  });
+  retrying(stop, [&] { plan_.range_done(run.number(), run.size(), c.last, run.version()); });
   if (stop.stop_requested()) return;
   auto n = run.range().collection;
   bool last = false;
@@ -453,7 +457,7 @@ void InitialCopy::recreate(const CollectionCopy& collection, std::stop_token sto
   retrying(stop, note_held_);
 }
 
-std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume) {
+std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume, std::stop_token stop) {
   std::vector<CappedPosition> out;
   Lock lock(m_);
   for (const auto& i : items_) {
@@ -461,7 +465,8 @@ std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std
     if (!c.last) continue;
     for (auto shard : c.from.shards) {
       auto client = source_.shards()[shard].pool->acquire();
-      if (auto ts = source::inserted_at(client, c.from.uuid, (*c.last)["_id"], resume[shard])) out.push_back({c.from.uuid, *ts});
+      auto up_to = c.last->was_there.is_null() ? source::newest_position(client) : c.last->was_there;
+      if (auto ts = source::inserted_at(client, c.from.uuid, c.last->id["_id"], resume[shard], up_to, stop)) out.push_back({c.from.uuid, *ts});
     }
   }
   return out;

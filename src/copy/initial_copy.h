@@ -53,7 +53,7 @@ class InitialCopy {
     oplog::Uuid uuid;
     oplog::Timestamp ts;
   };
-  [[nodiscard]] std::vector<CappedPosition> capped_positions(const std::vector<oplog::Timestamp>& resume);
+  [[nodiscard]] std::vector<CappedPosition> capped_positions(const std::vector<oplog::Timestamp>& resume, std::stop_token stop);
 
  private:
   struct Item {
