@@ -52,6 +52,8 @@ class CopyPlan {
 
  private:
   void insert(const char* collection, const std::vector<bson::Document>& documents);
+  void remove(const char* collection, bson::View filter);
+  bool update(const char* collection, bson::View filter, bson::View fields);  // false: there is none
   void set(const char* collection, const std::string& id, bson::View fields);
   [[nodiscard]] std::vector<bson::Document> read(const char* collection);
   [[nodiscard]] bson::Document to_document(std::size_t number, const Range& range) const;
