@@ -355,7 +355,7 @@ bool Replicator::can_go_on_copying() {
     try {
       check_history(*pair_->source, shard, saved_.resume[s], options_.journal.path);
     } catch (const Error& e) {
-      if (e.remedy() == Remedy::retry) throw;
+      if (e.remedy() != Remedy::resync) throw;
       return again(e.what());
     }
   }

@@ -66,7 +66,7 @@ class InitialCopy::OrderedSink final : public RangeReader::Sink {
     run_.written(number, size);
   }
   void again() override {
-    if (run_.collection().keeps_order()) copy_.recreate(run_.collection(), stop_);
+    if (run_.collection().keeps_order()) copy_.recreate(run_.range().collection, stop_);
     run_.again(stop_);
   }
 
@@ -446,14 +446,16 @@ void InitialCopy::build_indexes_of(std::size_t collection, std::stop_token stop)
   indexes_done_ += i.copy.from.indexes.size();
 }
 
-void InitialCopy::recreate(const CollectionCopy& collection, std::stop_token stop) {
-  log::info("copy", "{}: reading it was interrupted; its order is part of it, so it is copied again from its start", collection.target_ns);
+void InitialCopy::recreate(std::size_t collection, std::stop_token stop) {
+  auto& i = item(collection);
+  log::info("copy", "{}: reading it was interrupted; its order is part of it, so it is copied again from its start", i.copy.target_ns);
   retrying(stop, [&] {
-    ddl_.apply({oplog::DdlKind::drop, collection.target_ns, {}, false, {}, {}}, true, false);
-    ddl_.create_collection(collection.target_ns, collection.from.options, true);
+    ddl_.apply({oplog::DdlKind::drop, i.copy.target_ns, {}, false, {}, {}}, true, false);
+    ddl_.create_collection(i.copy.target_ns, i.copy.from.options, true);
   });
-  if (!limits_.indexes_before || collection.from.indexes.empty()) return;
-  retrying(stop, [&] { ddl_.create_indexes(collection.target_ns, collection.from.indexes, false); });
+  // Those that this run or an earlier one has built are noted as built.
+  if (!i.indexed || i.copy.from.indexes.empty()) return;
+  retrying(stop, [&] { ddl_.create_indexes(i.copy.target_ns, i.copy.from.indexes, false); });
   retrying(stop, note_held_);
 }
 
