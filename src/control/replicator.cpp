@@ -324,7 +324,8 @@ void Replicator::copy(std::stop_token stop) {
   log::info("copy", "copied {} documents", copy->progress().documents_done);
 
   std::vector<copy::InitialCopy::CappedPosition> capped;
-  retrying(stop, [&] { capped = copy->capped_positions(saved_.resume); });
+  retrying(stop, [&] { capped = copy->capped_positions(saved_.resume, stop); });
+  if (stop.stop_requested()) return;
   saved_.phase = Phase::catching_up;
   {
     Lock lock(m_);
@@ -353,7 +354,7 @@ bool Replicator::can_go_on_copying() {
     try {
       check_history(*pair_->source, shard, saved_.resume[s], options_.journal.path);
     } catch (const Error& e) {
-      if (e.remedy() == Remedy::retry) throw;
+      if (e.remedy() != Remedy::resync) throw;
       return again(e.what());
     }
   }
@@ -489,7 +490,7 @@ void Replicator::open_pipeline(Positions exact_after, std::stop_token stop) {
       pipeline_->catalog().load(saved_.catalog);
       pipeline_->start_reading(saved_.resume);
     }
-    retrying(stop, [&] { find_capped_positions(); });
+    retrying(stop, [&] { find_capped_positions(stop); });
     if (stop.stop_requested()) return;
   }
   Lock lock(m_);
@@ -567,7 +568,7 @@ void Replicator::change_shards(const Pipeline::ShardChange& change, std::stop_to
 
 // What was inserted into a capped collection after the checkpoint and before the end of the last run must not be inserted
 // again, even if it was evicted since. The newest document tells how far that run came.
-void Replicator::find_capped_positions() {
+void Replicator::find_capped_positions(std::stop_token stop) {
   auto& catalog = [&]() -> oplog::Catalog& {
     Lock lock(m_);
     return pipeline_->catalog();
@@ -578,7 +579,7 @@ void Replicator::find_capped_positions() {
     auto newest = bson::Builder().string("find", c.ns.substr(dot + 1)).open_document("sort").int32("$natural", -1).close().int32("limit", 1).boolean("singleBatch", true).finish();
     for (const auto& doc : mongo::fetch_all(target, c.ns.substr(0, dot), newest)) {
       auto client = pair_->source->shards()[c.shard].pool->acquire();
-      if (auto ts = source::inserted_at(client, c.uuid, doc["_id"], saved_.positions[c.shard])) catalog.set_copied_up_to(c.uuid, *ts);
+      if (auto ts = source::inserted_at(client, c.uuid, doc["_id"], saved_.positions[c.shard], source::newest_position(client), stop)) catalog.set_copied_up_to(c.uuid, *ts);
     }
   }
 }

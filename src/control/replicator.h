@@ -54,7 +54,7 @@ class Replicator final : public cli::Engine {
   [[nodiscard]] source::SourceCatalog begin_copy(std::stop_token stop);
   [[nodiscard]] bool can_go_on_copying();
   void follow(std::stop_token stop);
-  void find_capped_positions();
+  void find_capped_positions(std::stop_token stop);
   void follow_users(std::stop_token stop);
   [[nodiscard]] Step users_step();
   void finish_link(std::stop_token stop);

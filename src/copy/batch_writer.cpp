@@ -14,6 +14,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
+#include "copy/source_now.h"
 #include "copy/twins.h"
 #include "mongo/cursor.h"
 #include "oplog/delta.h"
@@ -24,6 +25,7 @@ namespace {
 namespace code = mongo::code;
 
 constexpr std::uint64_t kKeyLackingNamed = 3;
+constexpr int kSettleRounds = 10;
 constexpr std::size_t kElementOverhead = 8;  // type and number of an array's element
 
 void append_write_options(bson::Builder& b) {
@@ -51,6 +53,15 @@ bool is_key_of(const source::SourceCollection& from, const std::vector<std::stri
   return fields == shard_key;
 }
 
+bson::Document among(const std::vector<bson::Element>& ids) {
+  bson::Builder b;
+  b.open_document("_id").open_array("$in");
+  for (std::size_t n = 0; n < ids.size(); ++n) b.value(std::to_string(n), ids[n]);
+  return b.close().close().finish();
+}
+
+std::string why_of(bson::View error) { return fmt::format("{} (code {})", error.string("errmsg").value_or(""), error.integer("code").value_or(0)); }
+
 [[noreturn]] void refuse(const CollectionCopy& collection, bson::View document, const std::string& why) {
   throw Error(Remedy::pause, fmt::format("target: {}: the document with _id {} ({} bytes) is refused: {}", collection.target_ns, bson::to_json(document["_id"]), document.size(), why),
               "the target can't hold what the source has; change the document or the target, or exclude the namespace");
@@ -58,14 +69,41 @@ bool is_key_of(const source::SourceCollection& from, const std::vector<std::stri
 
 }  // namespace
 
+template <class F>
+void BatchWriter::retrying(std::stop_token stop, F&& f) {
+  Backoff backoff;
+  bool waited = false;
+  while (!stop.stop_requested()) {
+    try {
+      f();
+      if (waited) report_({});
+      return;
+    } catch (const mongo::CommandError& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      report_(e.what());
+      waited = true;
+      if (!sleep_for(stop, backoff.next())) return;
+    }
+  }
+}
+
 Size BatchWriter::write(const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
-  if (batch.repeated) remove_moved(batch, collection);
+  if (batch.repeated) retrying(stop, [&] { remove_moved(batch, collection); });
   look_at_keys(batch.documents, collection);
   std::vector<bson::View> plain, literal;
   plain.reserve(batch.documents.size());
-  for (const auto& document : batch.documents) (oplog::insert_needs_literal(document) ? literal : plain).push_back(document);
-  insert(plain, batch, collection, stop);
-  insert_literally(literal, batch, collection);
+  auto flush = [&] {
+    insert(plain, batch, collection, stop);
+    for (const auto& document : literal) retrying(stop, [&] { insert_literally(document, batch, collection); });
+    plain.clear();
+    literal.clear();
+  };
+  for (const auto& document : batch.documents) {
+    bool literally = oplog::insert_needs_literal(document);
+    if (!literally && !literal.empty() && collection.keeps_order()) flush();
+    (literally ? literal : plain).push_back(document);
+  }
+  flush();
   if (stop.stop_requested()) return {};
   return {batch.documents.size(), batch.bytes};
 }
@@ -77,21 +115,27 @@ void BatchWriter::remove_moved(const Batch& batch, const CollectionCopy& collect
   if (shard_key.empty() || (shard_key.size() == 1 && shard_key.front() == "_id")) return;
   apply::MongoWriter writer(target_.router(), layout_);
   std::map<std::string, bson::View> ours;
-  bson::Builder filter;
-  filter.open_document("_id").open_array("$in");
-  std::size_t n = 0;
+  std::vector<bson::Element> ids;
   for (const auto& document : batch.documents) {
-    auto id = document["_id"];
-    ours.emplace(id_bytes(id), document);
-    filter.value(std::to_string(n++), id);
+    ids.push_back(document["_id"]);
+    ours.emplace(id_bytes(ids.back()), document);
   }
   std::vector<bson::Document> moved;
-  for (const auto& there : writer.find(collection.target_ns, filter.close().close().finish())) {
+  for (const auto& there : writer.find(collection.target_ns, among(ids))) {
     auto mine = ours.find(id_bytes(there["_id"]));
     auto query = apply::key_query(shard_key, there);
-    if (mine == ours.end() || query != apply::key_query(shard_key, mine->second)) moved.push_back(std::move(query));
+    // Equal only under the collation, or as a number of another type: it may be one of its own.
+    bool stale = mine == ours.end() ? !is_on_source(there, collection) : query != apply::key_query(shard_key, mine->second);
+    if (stale) moved.push_back(std::move(query));
   }
   apply::remove_all(writer, collection.target_ns, moved);
+}
+
+// With this very _id. While the collection is gone nothing can be told, nor matters.
+bool BatchWriter::is_on_source(bson::View document, const CollectionCopy& collection) {
+  auto id = document["_id"];
+  auto now = read_now(source_, collection, bson::Builder().open_document("_id").value("$eq", id).close().finish(), Fields::only_id);
+  return !now || std::any_of(now->documents.begin(), now->documents.end(), [&](const auto& one) { return one["_id"].same_value(id); });
 }
 
 // Where the target's key is not the source's, documents may lack it.
@@ -110,37 +154,35 @@ void BatchWriter::look_at_keys(const std::vector<bson::View>& documents, Collect
 }
 
 void BatchWriter::insert(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
+  while (!stop.stop_requested() && !documents.empty()) retrying(stop, [&] { documents = insert_some(documents, batch, collection, stop); });
+}
+
+BatchWriter::Documents BatchWriter::insert_some(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
   auto dot = collection.target_ns.find('.');
   bool ordered = collection.keeps_order();
-  Backoff backoff;
-  bool waited = false;
-  while (!stop.stop_requested() && !documents.empty()) {
-    auto size = std::accumulate(documents.begin(), documents.end(), std::size_t{256}, [](auto sum, const auto& document) { return sum + document.size() + kElementOverhead; });
-    auto share = room_.take(size * 2, stop);  // the command, and the driver's copy of it
-    if (stop.stop_requested()) return;
-    bson::Builder b;
-    b.reserve(size);
-    b.string("insert", collection.target_ns.substr(dot + 1)).open_array("documents");
-    char number[16];
-    for (std::size_t n = 0; n < documents.size(); ++n) {
-      auto end = std::to_chars(number, number + sizeof number, n).ptr;
-      b.document({number, static_cast<std::size_t>(end - number)}, documents[n]);
-    }
-    b.close().boolean("ordered", ordered);
-    append_write_options(b);
-    try {
-      auto there = check(client_.run(collection.target_ns.substr(0, dot), b.finish()), documents, batch, collection);
-      // Ordered, the server stops at a document that an earlier try has left there: go on behind it.
-      documents = documents.subspan(ordered && there ? *there + 1 : documents.size());
-    } catch (const mongo::CommandError& e) {
-      share.resize(0);
-      if (e.remedy() != Remedy::retry) return insert_halves(documents, e, batch, collection, stop);
-      report_(e.what());
-      waited = true;
-      if (!sleep_for(stop, backoff.next())) return;
-    }
+  auto size = std::accumulate(documents.begin(), documents.end(), std::size_t{256}, [](auto sum, const auto& document) { return sum + document.size() + kElementOverhead; });
+  auto share = room_.take(size * 2, stop);  // the command, and the driver's copy of it
+  if (stop.stop_requested()) return documents;
+  bson::Builder b;
+  b.reserve(size);
+  b.string("insert", collection.target_ns.substr(dot + 1)).open_array("documents");
+  char number[16];
+  for (std::size_t n = 0; n < documents.size(); ++n) {
+    auto end = std::to_chars(number, number + sizeof number, n).ptr;
+    b.document({number, static_cast<std::size_t>(end - number)}, documents[n]);
   }
-  if (waited) report_({});
+  b.close().boolean("ordered", ordered);
+  append_write_options(b);
+  try {
+    auto there = check(client_.run(collection.target_ns.substr(0, dot), b.finish()), documents, batch, collection);
+    // Ordered, the server stops at a document that an earlier try has left there: go on behind it.
+    return documents.subspan(ordered && there ? *there + 1 : documents.size());
+  } catch (const mongo::CommandError& e) {
+    if (e.remedy() == Remedy::retry) throw;
+    share.resize(0);
+    insert_halves(documents, e, batch, collection, stop);
+    return {};
+  }
 }
 
 // The command as a whole was refused: which of the documents is it?
@@ -152,50 +194,79 @@ void BatchWriter::insert_halves(Documents documents, const mongo::CommandError& 
   insert(documents.subspan(documents.size() / 2), batch, collection, stop);
 }
 
-void BatchWriter::insert_literally(const std::vector<bson::View>& documents, const Batch& batch, CollectionCopy& collection) {
+void BatchWriter::insert_literally(bson::View document, const Batch& batch, CollectionCopy& collection) {
   auto dot = collection.target_ns.find('.');
-  for (const auto& doc : documents) {
-    bson::Builder b;
-    b.string("update", collection.target_ns.substr(dot + 1)).open_array("updates").open_document("0");
-    b.document("q", apply::key_query(layout_.shard_key(collection.target_ns), doc)).open_array("u").open_document("0").open_document("$replaceWith").document("$literal", doc).close().close().close().boolean("upsert", true).close().close();
-    append_write_options(b);
-    (void)check(client_.run(collection.target_ns.substr(0, dot), b.finish()), Documents(&doc, 1), batch, collection);
-  }
+  bson::Builder b;
+  b.string("update", collection.target_ns.substr(dot + 1)).open_array("updates").open_document("0");
+  b.document("q", apply::key_query(layout_.shard_key(collection.target_ns), document)).open_array("u").open_document("0").open_document("$replaceWith").document("$literal", document).close().close().close().boolean("upsert", true).close().close();
+  append_write_options(b);
+  (void)check(client_.run(collection.target_ns.substr(0, dot), b.finish()), Documents(&document, 1), batch, collection);
 }
 
 std::optional<std::size_t> BatchWriter::check(const bson::Document& reply, Documents documents, const Batch& batch, const CollectionCopy& collection) {
   std::optional<std::size_t> last;
   std::vector<bson::Element> there;
+  std::vector<bson::View> clashes;
   for (const auto& e : reply.view().fields("writeErrors")) {
     auto error = e.fields();
     last = static_cast<std::size_t>(error.integer("index").value_or(0));
     auto error_code = static_cast<int>(error.integer("code").value_or(0));
     auto value = error.fields("keyValue");
-    bool on_id = error_code == code::kDuplicateKey && !value.empty() && value.begin()->key() == "_id";
     if (mongo::is_transient(error_code))
       throw mongo::CommandError(Remedy::retry, error_code, true, fmt::format("target: {}: {}", collection.target_ns, error.string("errmsg").value_or("")));
-    if (!on_id) refuse(collection, documents[*last], fmt::format("{} (code {})", error.string("errmsg").value_or(""), error_code));
-    there.push_back(documents[*last]["_id"]);
+    if (error_code != code::kDuplicateKey || value.empty()) refuse(collection, documents[*last], why_of(error));
+    if (value.begin()->key() == "_id") there.push_back(documents[*last]["_id"]);
+    else clashes.push_back(error);
   }
-  if (!there.empty() && batch.place->ownership && batch.place->shards.size() > 1 && !batch.place->ownership->key().is_id()) refuse_twins(there, batch, collection);
+  if (!there.empty() && batch.place->ownership && batch.place->shards.size() > 1 && !batch.place->ownership->key().is_id()) look_for_twins(there, collection);
+  for (const auto& error : clashes) settle(documents[static_cast<std::size_t>(error.integer("index").value_or(0))], error, collection);
   return last;
 }
 
-// Are they there from an earlier try, or are there two of one _id on the source's shards?
-void BatchWriter::refuse_twins(const std::vector<bson::Element>& ids, const Batch& batch, const CollectionCopy& collection) {
-  bson::Builder b;
-  b.string("find", batch.place->name).open_document("filter").open_document("_id").open_array("$in");
-  std::set<std::string> asked;
-  for (const auto& id : ids) {
-    b.value(std::to_string(asked.size()), id);
-    asked.insert(id_bytes(id));
-  }
-  b.close().close().close().open_document("projection").int32("_id", 1).close();
-  std::set<std::int64_t> seen;
+// Are they there from an earlier try, or are there two of one _id on the source's shards? What is equal to an _id, the
+// collation decides: two strings that are, the target has both of if they are on different shards there, too.
+void BatchWriter::look_for_twins(const std::vector<bson::Element>& ids, const CollectionCopy& collection) {
+  auto now = read_now(source_, collection, among(ids), Fields::only_id);
+  if (!now || now->documents.size() <= ids.size()) return;
+  std::map<std::uint64_t, int> on_source;
+  for (const auto& document : now->documents) ++on_source[fingerprint(document["_id"])];
+  std::set<std::string> on_target;
+  for (const auto& document : apply::MongoWriter(target_.router(), layout_).find(collection.target_ns, among(ids))) on_target.insert(id_bytes(document["_id"]));
   auto client = source_.router().acquire();
-  // One that was not asked for is the server's equal of another.
-  for (const auto& doc : mongo::fetch_all(client, batch.place->database, b.finish()))
-    if (!seen.insert(source::hash_of(doc["_id"])).second || !asked.contains(id_bytes(doc["_id"]))) refuse_twin(client, *batch.place, collection, doc["_id"]);
+  for (const auto& id : ids)
+    if (on_source[fingerprint(id)] > 1 || !on_target.contains(id_bytes(id))) refuse_twin(client, now->place, collection, id);
+}
+
+// Two documents have a value that only one may have, as a unique shard key is from the beginning: then one of them is of an
+// older state of the source. Both become what they are there now, and so does whatever has their values by then.
+void BatchWriter::settle(bson::View document, bson::View error, const CollectionCopy& collection) {
+  apply::MongoWriter writer(target_.router(), layout_);
+  std::map<std::string, bson::Document> ids;  // {"": _id}
+  auto add = [&](const bson::Element& id) { ids.emplace(id_bytes(id), bson::Builder().value("", id).finish()); };
+  auto add_owners = [&](bson::View of) {
+    for (const auto& owner : writer.find(collection.target_ns, of.fields("keyValue"))) add(owner["_id"]);
+  };
+  add(document["_id"]);
+  add_owners(error);
+  for (int round = 0; round < kSettleRounds; ++round) {
+    std::vector<bson::Element> wanted;
+    for (const auto& [bytes, id] : ids) wanted.push_back(id[""]);
+    auto filter = among(wanted);
+    auto now = read_now(source_, collection, filter);
+    if (!now) return;  // the catch-up drops the collection
+    std::vector<bson::Document> stale;
+    for (const auto& there : writer.find(collection.target_ns, filter)) stale.push_back(apply::key_query(layout_.shard_key(collection.target_ns), there));
+    if (stale.empty() && now->documents.empty()) return;
+    try {
+      writer.replace_all(collection.target_ns, stale, {now->documents.begin(), now->documents.end()});
+      log::debug("copy", "target: {}: {} documents, on whose unique values the source has gone on, are as they are there now", collection.target_ns, ids.size());
+      return;
+    } catch (const mongo::CommandError& e) {
+      if (e.code() != code::kDuplicateKey) throw;
+      for (const auto& again : e.reply().view().fields("writeErrors")) add_owners(again.fields());
+    }
+  }
+  refuse(collection, document, why_of(error));
 }
 
 }  // namespace mongotwin::copy

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // BatchWriter: puts batches of the copy on the target. Documents that are there already stay, since the catch-up
-// replays everything that happened since the copy began. What the target refuses is named by its _id. Owned by one
-// thread; what is handed in must outlive it.
+// replays everything that happened since the copy began. What the target refuses is named by its _id; passing trouble is
+// waited for, so that a batch that was taken is written unless all stops. Owned by one thread; what is handed in must
+// outlive it.
 #pragma once
 
 #include <span>
@@ -22,15 +23,21 @@ class BatchWriter {
   Size write(const Batch& batch, CollectionCopy& collection, std::stop_token stop);
 
  private:
-  void remove_moved(const Batch& batch, const CollectionCopy& collection);
   using Documents = std::span<const bson::View>;
+  template <class F>
+  void retrying(std::stop_token stop, F&& f);
+  void remove_moved(const Batch& batch, const CollectionCopy& collection);
+  [[nodiscard]] bool is_on_source(bson::View document, const CollectionCopy& collection);
   void look_at_keys(const std::vector<bson::View>& documents, CollectionCopy& collection);
   void insert(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
+  // Returns those that are still to be written.
+  [[nodiscard]] Documents insert_some(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
   void insert_halves(Documents documents, const mongo::CommandError& refusal, const Batch& batch, CollectionCopy& collection, std::stop_token stop);
-  void insert_literally(const std::vector<bson::View>& documents, const Batch& batch, CollectionCopy& collection);
+  void insert_literally(bson::View document, const Batch& batch, CollectionCopy& collection);
   // The number of the last document that was there already; throws on any other refusal.
   [[nodiscard]] std::optional<std::size_t> check(const bson::Document& reply, Documents documents, const Batch& batch, const CollectionCopy& collection);
-  void refuse_twins(const std::vector<bson::Element>& ids, const Batch& batch, const CollectionCopy& collection);
+  void look_for_twins(const std::vector<bson::Element>& ids, const CollectionCopy& collection);
+  void settle(bson::View document, bson::View error, const CollectionCopy& collection);
 
   mongo::Cluster& source_;
   mongo::Cluster& target_;

@@ -29,7 +29,7 @@ struct CollectionCopy {
   std::atomic<std::uint64_t> key_lacking{0};  // documents without a field of the target's shard key
   [[nodiscard]] bool keeps_order() const { return from.options["capped"].truthy(); }  // natural order is part of what it is
   std::optional<oplog::Timestamp> at;  // to be read as it was then
-  std::optional<bson::Document> last;  // capped: {_id: …} of the last document copied; set by its only copier
+  std::optional<LastCopied> last;  // capped; set by its only copier
 };
 
 struct Batch {

@@ -77,13 +77,15 @@ PlannedRange range_of(bson::View v) {
   r.what.only_min = v["only_min"].truthy();
   r.what.shard = static_cast<oplog::ShardIndex>(v.integer("shard").value_or(0));
   if (auto member = v.string("member")) {
-    NaturalPosition from{std::string(*member), std::string(v.string("version").value_or("")), v.integer("end").value_or(0), {}};
+    // Before it had a field of its own, it stood where the range's version stands.
+    auto version = v.string("position_version") ? v.string("position_version") : v.string("version");
+    NaturalPosition from{std::string(*member), std::string(version.value_or("")), v.integer("end").value_or(0), {}};
     for (const auto& e : v.fields("tokens")) from.tokens.push_back(bson::Document::copy_of(e.fields()));
     r.what.from = std::move(from);
   }
   r.done = v["done"].truthy();
   r.size = size_of(v);
-  r.last = document_of(v, "last");
+  if (auto last = document_of(v, "last")) r.last = LastCopied{*last, v["last_was_there"].timestamp().value_or(oplog::Timestamp())};
   r.version = std::string(v.string("version").value_or(""));
   return r;
 }
@@ -130,37 +132,41 @@ bson::Document CopyPlan::to_document(std::size_t number, const Range& range) con
 }
 
 void CopyPlan::read_by_id(std::size_t collection, std::size_t first, const std::vector<Range>& ranges) {
+  // An earlier run may have been killed right here, and its ranges would be read beside these.
+  remove(kRanges, bson::Builder().string("link", link_).int64("collection", static_cast<std::int64_t>(collection)).open_document("by").string("$ne", kBy[static_cast<int>(Range::By::natural)]).close().finish());
   std::vector<bson::Document> documents;
   for (const auto& range : ranges) documents.push_back(to_document(first + documents.size(), range));
   insert(kRanges, documents);
   set(kItems, id_of("c", collection), bson::Builder().boolean("by_id", true).finish());
 }
 
-void CopyPlan::range_done(std::size_t range, Size size, const std::optional<bson::Document>& last, const std::string& version) {
+void CopyPlan::range_done(std::size_t range, Size size, const std::optional<LastCopied>& last, const std::string& version) {
   bson::Builder b;
   b.boolean("done", true).string("version", version);
   append_size(b, size);
-  if (last) b.document("last", *last);
+  if (last) b.document("last", last->id).timestamp("last_was_there", last->was_there);
   set(kRanges, id_of("r", range), b.finish());
 }
 
 void CopyPlan::range_at(std::size_t range, Size size, const NaturalPosition& position) {
   bson::Builder b;
   append_size(b, size);
-  b.string("version", position.version).string("member", position.member).int64("end", position.end).open_array("tokens");
+  b.string("position_version", position.version).string("member", position.member).int64("end", position.end).open_array("tokens");
   for (std::size_t n = 0; n < position.tokens.size(); ++n) b.document(std::to_string(n), position.tokens[n]);
-  set(kRanges, id_of("r", range), b.close().finish());
+  (void)update(kRanges, bson::Builder().string("_id", id_of("r", range)).open_document("done").boolean("$ne", true).close().finish(), b.close().finish());
 }
 
 void CopyPlan::indexed(std::size_t collection) { set(kItems, id_of("c", collection), bson::Builder().boolean("indexed", true).finish()); }
 
 void CopyPlan::clear() {
-  for (const auto* collection : {kItems, kRanges}) {
-    bson::Builder b;
-    b.string("delete", collection).open_array("deletes").open_document("0").open_document("q").string("link", link_).close().int32("limit", 0).close().close();
-    apply::append_majority(b);
-    pool_.acquire().run(kDatabase, b.finish());
-  }
+  for (const auto* collection : {kItems, kRanges}) remove(collection, bson::Builder().string("link", link_).finish());
+}
+
+void CopyPlan::remove(const char* collection, bson::View filter) {
+  bson::Builder b;
+  b.string("delete", collection).open_array("deletes").open_document("0").document("q", filter).int32("limit", 0).close().close();
+  apply::append_majority(b);
+  pool_.acquire().run(kDatabase, b.finish());
 }
 
 void CopyPlan::insert(const char* collection, const std::vector<bson::Document>& documents) {
@@ -177,12 +183,15 @@ void CopyPlan::insert(const char* collection, const std::vector<bson::Document>&
   }
 }
 
-void CopyPlan::set(const char* collection, const std::string& id, bson::View fields) {
+bool CopyPlan::update(const char* collection, bson::View filter, bson::View fields) {
   bson::Builder b;
-  b.string("update", collection).open_array("updates").open_document("0").open_document("q").string("_id", id).close().open_document("u").document("$set", fields).close().close().close();
+  b.string("update", collection).open_array("updates").open_document("0").document("q", filter).open_document("u").document("$set", fields).close().close().close();
   apply::append_majority(b);
-  auto reply = pool_.acquire().run(kDatabase, b.finish());
-  if (reply["n"].integer().value_or(0) == 1) return;
+  return pool_.acquire().run(kDatabase, b.finish())["n"].integer().value_or(0) == 1;
+}
+
+void CopyPlan::set(const char* collection, const std::string& id, bson::View fields) {
+  if (update(collection, bson::Builder().string("_id", id).finish(), fields)) return;
   throw Error(Remedy::pause, fmt::format("target: the plan of the copy in mongotwin.{} has lost {}", collection, id), "remove the link's checkpoint there and start again with a new copy");
 }
 

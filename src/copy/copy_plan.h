@@ -17,7 +17,7 @@ struct PlannedRange {
   Range what;
   bool done = false;
   Size size;                           // what was copied
-  std::optional<bson::Document> last;  // of a capped collection: {_id: …} of its last document
+  std::optional<LastCopied> last;
   std::string version;                 // of the collection's place while it was read
 };
 
@@ -42,8 +42,8 @@ class CopyPlan {
   // In place of whatever is saved of this link; not at once: it counts only when the checkpoint says so.
   void save(const Plan& plan);
   [[nodiscard]] Plan load();
-  void range_done(std::size_t range, Size size, const std::optional<bson::Document>& last, const std::string& version);
-  // How far one that is read in natural order has come.
+  void range_done(std::size_t range, Size size, const std::optional<LastCopied>& last, const std::string& version);
+  // How far one that is read in natural order has come; nothing once it is done.
   void range_at(std::size_t range, Size size, const NaturalPosition& position);
   // A collection that was read in natural order is to be read by these ranges instead, which get the numbers from `first` on.
   void read_by_id(std::size_t collection, std::size_t first, const std::vector<Range>& ranges);
@@ -52,6 +52,8 @@ class CopyPlan {
 
  private:
   void insert(const char* collection, const std::vector<bson::Document>& documents);
+  void remove(const char* collection, bson::View filter);
+  bool update(const char* collection, bson::View filter, bson::View fields);  // false: there is none
   void set(const char* collection, const std::string& id, bson::View fields);
   [[nodiscard]] std::vector<bson::Document> read(const char* collection);
   [[nodiscard]] bson::Document to_document(std::size_t number, const Range& range) const;

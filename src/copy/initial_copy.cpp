@@ -62,11 +62,11 @@ class InitialCopy::OrderedSink final : public RangeReader::Sink {
     auto size = writer_.write(batch, run_.collection(), stop_);
     if (stop_.stop_requested()) return;
     // Of a clustered collection the last one says nothing: it is read by _id, not as it was inserted.
-    if (run_.collection().keeps_order()) run_.collection().last = bson::Builder().value("_id", batch.documents.back()["_id"]).finish();
+    if (run_.collection().keeps_order()) run_.collection().last = LastCopied{bson::Builder().value("_id", batch.documents.back()["_id"]).finish(), {}};
     run_.written(number, size);
   }
   void again() override {
-    if (run_.collection().keeps_order()) copy_.recreate(run_.collection(), stop_);
+    if (run_.collection().keeps_order()) copy_.recreate(run_.range().collection, stop_);
     run_.again(stop_);
   }
 
@@ -165,7 +165,7 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
     Size size;
     retrying(stop, [&] {
       size = estimate(source_, c.from);
-      ranges = cut(source_, c.from, n, size, limits_.range_bytes, reading_of(c));
+      ranges = cut(source_, c.from, n, {size, limits_.range_bytes, reading_of(c), start_}, stop);
     });
     Lock lock(m_);
     c.estimate = size;
@@ -173,7 +173,8 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
   }
 }
 
-// Read in natural order, two documents of one _id are only found by the target's refusal, which takes one place for both.
+// Read in natural order, two documents of one _id, and one that an update moves from shard to shard, are only found by the
+// target's refusal, which takes one place for both.
 Reading InitialCopy::reading_of(const CollectionCopy& c) const {
   auto on_target = layout_.shard_key(c.target_ns);
   bool one_owner = c.from.shards.size() == 1 || (c.from.shard_key && source::ShardKey(*c.from.shard_key).is_id());
@@ -335,7 +336,11 @@ std::optional<InitialCopy::Queued> InitialCopy::next_batch(int number, std::stop
 
 void InitialCopy::finish_range(RangeRun& run, std::stop_token stop) {
   auto& c = run.collection();
-  retrying(stop, [&] { plan_.range_done(run.number(), run.size(), c.keeps_order() ? c.last : std::nullopt, run.version()); });
+  if (c.last) retrying(stop, [&] {
+    auto client = source_.shards()[c.from.shards.front()].pool->acquire();
+    c.last->was_there = source::newest_position(client);
+  });
+  retrying(stop, [&] { plan_.range_done(run.number(), run.size(), c.last, run.version()); });
   if (stop.stop_requested()) return;
   auto n = run.range().collection;
   bool last = false;
@@ -381,7 +386,7 @@ void InitialCopy::read_by_id(std::size_t collection, std::stop_token stop) {
   auto& i = item(collection);
   log::info("copy", "source: {}: documents changed their shard while it was read in natural order: reading it again by _id", i.copy.from.ns);
   std::vector<Range> ranges;
-  retrying(stop, [&] { ranges = cut(source_, i.copy.from, collection, estimate(source_, i.copy.from), limits_.range_bytes, Reading::id); });
+  retrying(stop, [&] { ranges = cut(source_, i.copy.from, collection, {estimate(source_, i.copy.from), limits_.range_bytes, Reading::id, start_}, stop); });
   std::size_t first = 0;
   {
     Lock lock(m_);
@@ -441,18 +446,20 @@ void InitialCopy::build_indexes_of(std::size_t collection, std::stop_token stop)
   indexes_done_ += i.copy.from.indexes.size();
 }
 
-void InitialCopy::recreate(const CollectionCopy& collection, std::stop_token stop) {
-  log::info("copy", "{}: reading it was interrupted; its order is part of it, so it is copied again from its start", collection.target_ns);
+void InitialCopy::recreate(std::size_t collection, std::stop_token stop) {
+  auto& i = item(collection);
+  log::info("copy", "{}: reading it was interrupted; its order is part of it, so it is copied again from its start", i.copy.target_ns);
   retrying(stop, [&] {
-    ddl_.apply({oplog::DdlKind::drop, collection.target_ns, {}, false, {}, {}}, true, false);
-    ddl_.create_collection(collection.target_ns, collection.from.options, true);
+    ddl_.apply({oplog::DdlKind::drop, i.copy.target_ns, {}, false, {}, {}}, true, false);
+    ddl_.create_collection(i.copy.target_ns, i.copy.from.options, true);
   });
-  if (!limits_.indexes_before || collection.from.indexes.empty()) return;
-  retrying(stop, [&] { ddl_.create_indexes(collection.target_ns, collection.from.indexes, false); });
+  // Those that this run or an earlier one has built are noted as built.
+  if (!i.indexed || i.copy.from.indexes.empty()) return;
+  retrying(stop, [&] { ddl_.create_indexes(i.copy.target_ns, i.copy.from.indexes, false); });
   retrying(stop, note_held_);
 }
 
-std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume) {
+std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume, std::stop_token stop) {
   std::vector<CappedPosition> out;
   Lock lock(m_);
   for (const auto& i : items_) {
@@ -460,7 +467,8 @@ std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std
     if (!c.last) continue;
     for (auto shard : c.from.shards) {
       auto client = source_.shards()[shard].pool->acquire();
-      if (auto ts = source::inserted_at(client, c.from.uuid, (*c.last)["_id"], resume[shard])) out.push_back({c.from.uuid, *ts});
+      auto up_to = c.last->was_there.is_null() ? source::newest_position(client) : c.last->was_there;
+      if (auto ts = source::inserted_at(client, c.from.uuid, c.last->id["_id"], resume[shard], up_to, stop)) out.push_back({c.from.uuid, *ts});
     }
   }
   return out;

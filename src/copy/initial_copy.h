@@ -53,7 +53,7 @@ class InitialCopy {
     oplog::Uuid uuid;
     oplog::Timestamp ts;
   };
-  [[nodiscard]] std::vector<CappedPosition> capped_positions(const std::vector<oplog::Timestamp>& resume);
+  [[nodiscard]] std::vector<CappedPosition> capped_positions(const std::vector<oplog::Timestamp>& resume, std::stop_token stop);
 
  private:
   struct Item {
@@ -93,7 +93,7 @@ class InitialCopy {
   void finish_range(RangeRun& run, std::stop_token stop);
   void collection_is_whole(std::size_t collection, std::stop_token stop);
   void read_by_id(std::size_t collection, std::stop_token stop);
-  void recreate(const CollectionCopy& collection, std::stop_token stop);
+  void recreate(std::size_t collection, std::stop_token stop);
   [[nodiscard]] Item& item(std::size_t collection);
   template <class F>
   void retrying(std::stop_token stop, F&& f);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "copy/chunks.h"
+#include "copy/sampling.h"
 #include "mongo/cursor.h"
 
 namespace mongotwin::copy {
@@ -71,18 +72,19 @@ void append_segment(bson::Builder& b, bson::View key, const std::vector<std::str
 std::vector<Sample> sample(mongo::Cluster& source, const std::string& ns, bson::View key, const std::vector<bson::Document>& bounds, std::size_t count) {
   auto [database, name] = split(ns);
   auto fields = sorted_fields(key);
-  bson::Builder b;
-  b.string("aggregate", name).open_array("pipeline").open_document("0").open_document("$sample").int64("size", static_cast<std::int64_t>(count)).close().close();
-  b.open_document("1").open_document("$project").int32("_id", 0);
-  for (std::size_t n = 0; n < fields.size(); ++n) append_value(b, "k" + std::to_string(n), fields[n]);
-  b.open_document("bytes").string("$bsonSize", "$$ROOT").close();
-  if (!bounds.empty()) append_segment(b, key, fields, bounds);
-  b.close().close().open_document("2").open_document("$sort");
-  for (std::size_t n = 0; n < fields.size(); ++n) b.int32("k" + std::to_string(n), 1);
-  b.close().close().close().open_document("collation").string("locale", "simple").close().boolean("allowDiskUse", true).open_document("cursor").close();
   auto client = source.router().acquire();
+  auto documents = sampled(client, database, count, [&](bson::Builder& b, std::size_t now) {
+    b.string("aggregate", name).open_array("pipeline").open_document("0").open_document("$sample").int64("size", static_cast<std::int64_t>(now)).close().close();
+    b.open_document("1").open_document("$project").int32("_id", 0);
+    for (std::size_t n = 0; n < fields.size(); ++n) append_value(b, "k" + std::to_string(n), fields[n]);
+    b.open_document("bytes").string("$bsonSize", "$$ROOT").close();
+    if (!bounds.empty()) append_segment(b, key, fields, bounds);
+    b.close().close().open_document("2").open_document("$sort");
+    for (std::size_t n = 0; n < fields.size(); ++n) b.int32("k" + std::to_string(n), 1);
+    b.close().close().close().open_document("collation").string("locale", "simple").close().boolean("allowDiskUse", true).open_document("cursor").close();
+  });
   std::vector<Sample> out;
-  for (const auto& doc : mongo::fetch_all(client, database, b.finish())) {
+  for (const auto& doc : documents) {
     Sample s;
     for (std::size_t n = 0; n < fields.size(); ++n) s.values.push_back(bson::Builder().value("", doc["k" + std::to_string(n)]).finish());
     s.bytes = static_cast<std::uint64_t>(doc["bytes"].integer().value_or(1));
@@ -158,13 +160,14 @@ std::vector<std::string> shards_to_fill(mongo::Cluster& target) {
   return out;
 }
 
-std::uint64_t bytes_of(mongo::Cluster& source, const std::string& ns) {
+Size size_of(mongo::Cluster& source, const std::string& ns) {
   auto [database, name] = split(ns);
   auto client = source.router().acquire();
   try {
-    return static_cast<std::uint64_t>(client.run(database, bson::Builder().string("collStats", name).finish())["size"].integer().value_or(0));
+    auto stats = client.run(database, bson::Builder().string("collStats", name).finish());
+    return {static_cast<std::uint64_t>(stats["count"].integer().value_or(0)), static_cast<std::uint64_t>(stats["size"].integer().value_or(0))};
   } catch (const mongo::CommandError& e) {
-    if (e.code() == mongo::code::kNamespaceNotFound) return 0;
+    if (e.code() == mongo::code::kNamespaceNotFound || e.code() == mongo::code::kCommandNotSupportedOnView) return {};
     throw;
   }
 }
@@ -177,13 +180,14 @@ void presplit(mongo::Cluster& source, mongo::Cluster& target, const source::Sour
   bool by_hash = apply::begins_hashed(by.key);
   if (by_hash && segments.size() == 1) return;
   auto most = shards.size() * kChunksPerShard;
+  auto size = size_of(source, from.ns);
   // Between zones it takes small pieces to be fair.
   auto least = segments.size() > 1 ? most : shards.size();
-  auto wanted = by.chunks ? static_cast<std::size_t>(*by.chunks) : std::clamp<std::size_t>(bytes_of(source, from.ns) / kChunkBytesLeast, least, most);
+  auto wanted = by.chunks ? static_cast<std::size_t>(*by.chunks) : std::clamp<std::size_t>(size.bytes / kChunkBytesLeast, least, most);
   std::vector<bson::Document> bounds;
   for (std::size_t n = 1; n < segments.size(); ++n) bounds.push_back(segments[n].min);
   auto count = std::clamp(wanted * kSamplesPerChunk, kSamplesLeast, kSamplesMost);
-  auto samples = by_hash ? even_hashes(segments, count) : sample(source, from.ns, by.key, bounds, count);
+  auto samples = by_hash ? even_hashes(segments, count) : sample(source, from.ns, by.key, bounds, samples_of(size, from.shards.size(), count));
   auto chunks = cut(by.key, samples, segments, wanted);
   if (samples.empty() && bounds.empty() && from.shard_key && apply::same_key(*from.shard_key, by.key))
     chunks = cut_as_source(source, from, by.chunks ? wanted : most);

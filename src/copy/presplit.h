@@ -5,6 +5,7 @@
 #pragma once
 
 #include "apply/sharding_rules.h"
+#include "copy/ranges.h"
 #include "copy/zones.h"
 #include "mongo/cluster.h"
 #include "source/catalog_reader.h"
@@ -18,7 +19,7 @@ void presplit(mongo::Cluster& source, mongo::Cluster& target, const source::Sour
 // The target's shards but those that are being drained.
 [[nodiscard]] std::vector<std::string> shards_to_fill(mongo::Cluster& target);
 
-// By the collection's name, of all shards; 0 if it is gone.
-[[nodiscard]] std::uint64_t bytes_of(mongo::Cluster& source, const std::string& ns);
+// By the collection's name, of all shards; nothing if it is gone, or a view has its name now.
+[[nodiscard]] Size size_of(mongo::Cluster& source, const std::string& ns);
 
 }  // namespace mongotwin::copy

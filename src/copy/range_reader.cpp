@@ -10,6 +10,7 @@
 #include "base/worker.h"
 #include "copy/twins.h"
 #include "mongo/cursor.h"
+#include "source/member_state.h"
 
 namespace mongotwin::copy {
 namespace {
@@ -19,8 +20,11 @@ namespace code = mongo::code;
 constexpr std::uint64_t kBatchBytes = 2u << 20;
 constexpr std::uint64_t kReplyBytesMax = 15u << 20;          // a server's reply may have 16 MB
 constexpr std::uint64_t kBytesEachMillisecond = 200'000;     // what shall be under way in a millisecond of a round trip
+constexpr std::size_t kBatchDocuments = 50'000;  // below the server's maxWriteBatchSize of 100,000
 constexpr int kUuidParameterSince = 6;       // find takes collectionUUID since 6.0
 constexpr int kKeyNotFound = 211;            // the record to go on behind was deleted
+constexpr int kEmptyRange = 51175;           // min is not below max
+constexpr int kInterrupted = 11601;          // an operator has killed a read that took long
 constexpr std::size_t kTokensKept = 8;
 
 std::uint64_t average_size(const Size& estimate) { return std::max<std::uint64_t>(estimate.documents ? estimate.bytes / estimate.documents : 1024, 16); }
@@ -44,16 +48,11 @@ std::string identity(mongo::Client& client, std::uint32_t server) {
 
 }  // namespace
 
-// A secondary may be behind the position from which the oplog is replayed, and so may a new primary's view of what is
-// committed. Not by afterClusterTime: such a read waits for every prepared transaction, which the copy would wait for, too.
-void RangeReader::expect_state(mongo::Client& client, std::uint32_t server, oplog::ShardIndex shard) const {
-  if (shard >= options_.not_before.size()) return;
-  auto hello = bson::Builder().int32("hello", 1).finish();
-  auto session = client.start_session();
-  auto reply = client.run_on(server, *session, "admin", hello);
-  auto has = reply.view().fields("lastWrite").fields("majorityOpTime")["ts"].timestamp().value_or(bson::Timestamp());
-  if (has < options_.not_before[shard])
-    throw mongo::CommandError(Remedy::retry, 0, false, fmt::format("{}: {} is behind the start of the copy ({}): it is at {}", client.label(), client.host_of(server), oplog::to_string(options_.not_before[shard]), oplog::to_string(has)));
+// The start of the copy, from which the oplog is replayed, and whatever had moved to that shard when it was asked where the
+// collection is: the moves themselves are not replayed.
+void RangeReader::await_state(const Pass& pass, mongo::Client& client, std::uint32_t server, oplog::ShardIndex shard) {
+  auto needed = shard < options_.not_before.size() ? std::max(options_.not_before[shard], place_->as_of) : place_->as_of;
+  source::await_state(client, server, needed, source_.sharded() ? &router_ : nullptr, pass.stop);
 }
 
 mongo::Client& RangeReader::client_of(oplog::ShardIndex shard) {
@@ -74,6 +73,7 @@ RangeReader::End RangeReader::read(const Range& range, const CollectionCopy& col
   bool natural = range.by == Range::By::natural;
   repeated_ = range.begun;
   position_ = range.from;
+  exact_ids_ = false;
   bool again = range.begun && collection.keeps_order();
   bool waited = false;
   Backoff backoff;
@@ -83,7 +83,7 @@ RangeReader::End RangeReader::read(const Range& range, const CollectionCopy& col
       again = false;
       if (!find_place(collection, range.collection)) return End::gone;
       version_ = place_->version;
-      seen_.clear();
+      seen_.begin(exact_ids_);
       bool ended = natural ? read_naturally({range, collection, sink, stop}) : read_all_shards({range, collection, sink, stop});
       if (!ended) return stop.stop_requested() ? End::stopped : End::moved;
       if (place_->through_router || source::version_now(source_, router_, *place_) == place_->version) {
@@ -93,12 +93,21 @@ RangeReader::End RangeReader::read(const Range& range, const CollectionCopy& col
       place_.reset();
       if (natural) return End::moved;
       log::debug("copy", "source: {}: documents changed their shard while a range was read; reading it again", collection.from.ns);
+    } catch (const source::MemberIsBehind& e) {
+      // Where it is stays as true as it was: asked again, the member would be behind that answer, too.
+      report_(e.what());
+      waited = true;
+      if (!sleep_for(stop, backoff.next())) break;
     } catch (const mongo::CommandError& e) {
+      if (e.code() == kEmptyRange) {
+        if (waited) report_({});
+        return End::whole;
+      }
       if (collection.at && (e.code() == code::kSnapshotTooOld || e.code() == code::kSnapshotUnavailable))
         throw Error(Remedy::resync, fmt::format("source: {} can't be read any more as it was at {}: {}", collection.target_ns, oplog::to_string(*collection.at), e.what()), "start again with a new copy");
       // A cursor says the last one when the collection was dropped and a view has its name now.
       bool lost = e.code() == code::kNamespaceNotFound || e.code() == code::kCollectionUuidMismatch || e.code() == code::kCommandNotSupportedOnView;
-      if (!lost && e.remedy() != Remedy::retry) throw;
+      if (!lost && e.remedy() != Remedy::retry && e.code() != kInterrupted) throw;
       if (!lost) report_(e.what());
       waited |= !lost;
       place_.reset();
@@ -124,7 +133,9 @@ bson::Document RangeReader::find_command(const Pass& pass, std::optional<oplog::
   if (shard) b.uuid("find", place_->uuid.view());
   else b.string("find", place_->name);
   b.open_document("hint").int32(pass.range.by == Range::By::order ? "$natural" : "_id", 1).close();
-  if (pass.range.only_min) {
+  if (pass.range.by == Range::By::order) {
+    if (pass.range.max) b.open_document("filter").open_document("_id").value("$lte", (*pass.range.max)["_id"]).close().close();
+  } else if (pass.range.only_min) {
     b.open_document("filter").open_document("_id").value("$eq", (*pass.range.min)["_id"]).close().close();
   } else {
     if (pass.range.min) b.document("min", *pass.range.min);
@@ -139,7 +150,7 @@ bson::Document RangeReader::find_command(const Pass& pass, std::optional<oplog::
 bool RangeReader::read_all_shards(const Pass& pass) {
   auto read = [&](mongo::Client& client, mongo::ReadPreference preference, std::optional<oplog::ShardIndex> shard) {
     auto server = client.select_server(preference);
-    if (shard) expect_state(client, server, *shard);
+    if (shard) await_state(pass, client, server, *shard);
     auto bytes = reply_bytes(client.round_trip(server));
     return drain(pass, {client, server, shard, bytes, false}, find_command(pass, shard, batch_size_for(pass.collection.estimate, bytes)));
   };
@@ -176,7 +187,7 @@ bool RangeReader::read_naturally(const Pass& pass) {
   if (std::find(place_->shards.begin(), place_->shards.end(), shard) == place_->shards.end()) return true;  // owns nothing now
   auto& client = client_of(shard);
   auto server = client.select_server(options_.preference);
-  expect_state(client, server, shard);
+  await_state(pass, client, server, shard);
   auto member = identity(client, server);
   if (!position_ || position_->member != member || position_->version != place_->version) {
     if (position_) pass.sink.again();
@@ -202,7 +213,7 @@ bool RangeReader::drain(const Pass& pass, const From& from, const bson::Document
   auto batch_size = batch_size_for(pass.collection.estimate, from.reply_bytes);
   auto expected = from.reply_bytes;
   std::optional<mongo::Cursor> cursor;
-  bool look_for_twins = place_->ownership && (place_->shards.size() > 1 || place_->through_router) && !place_->ownership->key().is_id() && !from.natural;
+  bool tell_twins = place_->ownership && (place_->shards.size() > 1 || place_->through_router) && !place_->ownership->key().is_id() && !from.natural;
   for (;;) {
     if (throttle_ && !throttle_->take(expected, pass.stop)) return false;
     auto share = std::make_shared<ByteBudget::Share>(budget_.take(expected, pass.stop));
@@ -217,7 +228,7 @@ bool RangeReader::drain(const Pass& pass, const From& from, const bson::Document
     auto batches = cut(*reply, from.shard, std::move(share));
     if (from.natural && !batches.empty()) batches.back().position = position_;
     for (auto& batch : batches) {
-      if (look_for_twins) refuse_twins(batch, pass.collection);
+      if (tell_twins) look_for_twins(batch, pass.collection);
       pass.sink.take(std::move(batch));
     }
     if (last) return true;
@@ -241,19 +252,23 @@ std::vector<Batch> RangeReader::cut(const mongo::Cursor::Batch& reply, std::opti
   for (const auto& e : reply.array) {
     auto document = *e.document();
     if (ownership != nullptr && ownership->owner_of(document) != *shard) continue;  // an orphan
-    if (batches.empty() || batches.back().bytes + document.size() > kBatchBytes + kBatchBytes / 8) batches.push_back({reply.reply, {}, 0, place_, repeated_, {}, share});
+    bool full = batches.empty() || batches.back().bytes + document.size() > kBatchBytes + kBatchBytes / 8 || batches.back().documents.size() == kBatchDocuments;
+    if (full) batches.push_back({reply.reply, {}, 0, place_, repeated_, {}, share});
     batches.back().documents.push_back(document);
     batches.back().bytes += document.size();
   }
   return batches;
 }
 
-// Equal hashes are only a suspicion (1.5 and 1 have the same), which the router's own view settles.
-void RangeReader::refuse_twins(const Batch& batch, const CollectionCopy& collection) {
+// Two documents of one _id may live on different shards, or an update has moved the one from a shard that was read before
+// to one that was read after it. Then it would be written twice: on a sharded target no index would notice.
+void RangeReader::look_for_twins(const Batch& batch, const CollectionCopy& collection) {
   for (const auto& document : batch.documents) {
     auto id = document["_id"];
-    if (seen_.insert(source::hash_of(id)).second) continue;
+    if (seen_.take(id)) continue;
     refuse_twin(router_, *place_, collection, id);
+    exact_ids_ = true;
+    throw mongo::CommandError(Remedy::retry, 0, false, fmt::format("source: {}: the document with _id {} came to another shard while its range was read", collection.from.ns, bson::to_json(id)));
   }
 }
 

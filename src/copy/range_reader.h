@@ -7,10 +7,10 @@
 
 #include <map>
 #include <stop_token>
-#include <unordered_set>
 
 #include "base/throttle.h"
 #include "copy/collection_copy.h"
+#include "copy/twins.h"
 #include "mongo/cursor.h"
 
 namespace mongotwin::copy {
@@ -65,8 +65,8 @@ class RangeReader {
   void append_read_options(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const;
   [[nodiscard]] bson::Document find_command(const Pass& pass, std::optional<oplog::ShardIndex> shard, std::int64_t batch_size) const;
   [[nodiscard]] bson::Document find_naturally(const Pass& pass, std::int64_t batch_size) const;
-  void refuse_twins(const Batch& batch, const CollectionCopy& collection);
-  void expect_state(mongo::Client& client, std::uint32_t server, oplog::ShardIndex shard) const;
+  void look_for_twins(const Batch& batch, const CollectionCopy& collection);
+  void await_state(const Pass& pass, mongo::Client& client, std::uint32_t server, oplog::ShardIndex shard);
   mongo::Client& client_of(oplog::ShardIndex shard);
 
   mongo::Cluster& source_;
@@ -81,7 +81,8 @@ class RangeReader {
   std::string version_;
   bool repeated_ = false;
   std::optional<NaturalPosition> position_;
-  std::unordered_set<std::int64_t> seen_;  // hashes of the _ids of this range
+  SeenIds seen_;
+  bool exact_ids_ = false;
 };
 
 }  // namespace mongotwin::copy

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
 #include <vector>
 
 #include "mongo/cluster.h"
@@ -27,22 +28,35 @@ struct Range {
   enum class By {
     id,       // documents from min to max in the order of _id, on all shards
     natural,  // one shard's documents as they are stored, one after the other on disk, up to those that came later
-    order,    // all documents in natural order, written in it: capped and clustered collections
+    order,    // all documents in natural order, written in it: capped collections; clustered ones of servers before 6.0
   };
   std::size_t collection = 0;               // index into the copy's list
   By by = By::id;
-  std::optional<bson::Document> min, max;   // {_id: …}; min is included, max is not
+  std::optional<bson::Document> min, max;   // {_id: …}; min is included, max is not, but for By::order
   bool only_min = false;                  // the one document at min
   oplog::ShardIndex shard = 0;              // natural
   std::optional<NaturalPosition> from;      // natural: where an earlier run was
   bool begun = false;                       // by an earlier run: some of it may be on the target
 };
 
+// Of a capped collection, the last document that was copied.
+struct LastCopied {
+  bson::Document id;          // {_id: …}
+  oplog::Timestamp was_there;  // the source had it by then; 0: not known
+};
+
 enum class Reading { automatic, natural, id };
 
 // An estimate: orphans count too.
 [[nodiscard]] Size estimate(mongo::Cluster& source, const source::SourceCollection& collection);
+
+struct Cutting {
+  Size size;
+  std::uint64_t range_bytes = 0;
+  Reading reading = Reading::automatic;
+  std::vector<oplog::Timestamp> not_before;  // per shard: no member may answer with an older state; empty: no matter
+};
 // None if it is known to be empty: what comes later is in the oplog.
-[[nodiscard]] std::vector<Range> cut(mongo::Cluster& source, const source::SourceCollection& collection, std::size_t index, Size size, std::uint64_t range_bytes, Reading reading);
+[[nodiscard]] std::vector<Range> cut(mongo::Cluster& source, const source::SourceCollection& collection, std::size_t index, const Cutting& cutting, std::stop_token stop);
 
 }  // namespace mongotwin::copy

@@ -37,7 +37,7 @@ void TargetMaker::place_databases(const std::vector<Wanted>& collections) {
   std::map<std::string, std::uint64_t> bytes;
   for (const auto& c : collections) {
     auto& of_database = bytes[c.ns.substr(0, c.ns.find('.'))];
-    if (!shard_key(c)) of_database += bytes_of(source_, c.from->ns);
+    if (!shard_key(c)) of_database += size_of(source_, c.from->ns).bytes;
   }
   auto client = target_.router().acquire();
   for (const auto& doc : mongo::fetch_all(client, "config", bson::Builder().string("find", "databases").finish())) bytes.erase(std::string(doc.view().string("_id").value_or("")));

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "mongo/cursor.h"
+#include "source/cluster_map.h"
 #include "source/mongo_oplog.h"
 
 namespace mongotwin::source {
@@ -83,20 +84,13 @@ bool ddl_since(mongo::Client& client, Timestamp from) {
   return !mongo::fetch_all(client, "local", command).empty();
 }
 
-struct ClusterMap {
-  std::map<Uuid, bson::Document> sharded;            // by UUID: config.collections
-  std::map<std::string, std::string> primary_shard;  // by database
-};
-
 ClusterMap read_cluster_map(mongo::Cluster& source) {
-  ClusterMap map;
-  if (!source.sharded()) return map;
+  if (!source.sharded()) return {{}, {}, {}};
   auto client = source.router().acquire();
-  for (const auto& doc : mongo::fetch_all(client, "config", bson::Builder().string("find", "collections").finish()))
-    if (auto uuid = Uuid::from(doc["uuid"]); uuid && !doc["dropped"].truthy() && !doc["unsplittable"].truthy()) map.sharded[*uuid] = bson::Document::copy_of(doc);
-  for (const auto& doc : mongo::fetch_all(client, "config", bson::Builder().string("find", "databases").finish()))
-    map.primary_shard[std::string(doc.view().string("_id").value_or(""))] = std::string(doc.view().string("primary").value_or(""));
-  return map;
+  auto collections = mongo::fetch_all(client, "config", bson::Builder().string("find", "collections").finish());
+  std::vector<bson::Document> chunks;
+  if (auto needed = chunks_needed(collections)) chunks = mongo::fetch_all(client, "config", bson::Builder().string("find", "chunks").document("filter", *needed).finish());
+  return {collections, chunks, mongo::fetch_all(client, "config", bson::Builder().string("find", "databases").finish())};
 }
 
 // One shard, again until nothing changed while it was listed.
@@ -119,10 +113,9 @@ ShardListing stable_listing(mongo::Shard& shard, Timestamp& listed_up_to, std::s
 
 void take_in(SourceCatalog& out, const ShardListing& listing, oplog::ShardIndex shard, const std::string& shard_name, const ClusterMap& map, bool sharded_cluster) {
   for (const auto& c : listing.collections) {
-    auto entry = map.sharded.find(c.uuid);
+    const auto* entry = map.sharded(c.uuid);
     auto database = c.ns.substr(0, c.ns.find('.'));
-    auto primary = map.primary_shard.find(database);
-    bool real = !sharded_cluster || entry != map.sharded.end() || (primary != map.primary_shard.end() && primary->second == shard_name);
+    bool real = !sharded_cluster || map.is_real_on(shard_name, c.uuid, database);
     oplog::Catalog::Listed listed{shard, c.ns, c.uuid, c.options, {}, real};
     for (const auto& spec : c.indexes) listed.indexes.emplace_back(spec.view().string("name").value_or(""));
     auto name = std::string_view(c.ns).substr(database.size() + 1);
@@ -133,9 +126,9 @@ void take_in(SourceCatalog& out, const ShardListing& listing, oplog::ShardIndex 
     auto known = std::find_if(out.collections.begin(), out.collections.end(), [&](const auto& k) { return k.uuid == c.uuid; });
     if (known == out.collections.end()) {
       SourceCollection collection{c.ns, c.uuid, c.options, {}, {}, false, {}};
-      if (entry != map.sharded.end()) {
-        collection.shard_key = bson::Document::copy_of(entry->second.view().fields("key"));
-        collection.shard_key_unique = entry->second["unique"].truthy();
+      if (entry != nullptr) {
+        collection.shard_key = bson::Document::copy_of(entry->view().fields("key"));
+        collection.shard_key_unique = (*entry)["unique"].truthy();
       }
       known = out.collections.insert(out.collections.end(), std::move(collection));
     }

@@ -78,14 +78,23 @@ StartPosition start_position(mongo::Client& client) {
   return p;
 }
 
-std::optional<Timestamp> inserted_at(mongo::Client& client, const oplog::Uuid& collection, const bson::Element& id, Timestamp from) {
-  bson::Builder find;
-  find.string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gt", from).close();
-  find.open_document("op").open_array("$in").string("0", "i").string("1", "d").close().close();
-  find.uuid("ui", collection.view()).value("o._id", id).close();
-  auto found = mongo::fetch_all(client, "local", find.int32("limit", 1).boolean("singleBatch", true).finish());
-  if (found.empty() || found.front().view().string("op") != "i") return {};
-  return found.front()["ts"].timestamp();
+Timestamp end_of_piece(Timestamp from, Timestamp up_to) {
+  if (up_to.t - from.t <= kPieceSeconds) return up_to;
+  return {from.t + kPieceSeconds, 0};
+}
+
+std::optional<Timestamp> inserted_at(mongo::Client& client, const oplog::Uuid& collection, const bson::Element& id, Timestamp from, Timestamp up_to, std::stop_token stop) {
+  while (from < up_to && !stop.stop_requested()) {
+    auto end = end_of_piece(from, up_to);
+    bson::Builder find;
+    find.string("find", "oplog.rs").open_document("filter").open_document("ts").timestamp("$gt", from).timestamp("$lte", end).close();
+    find.open_document("op").open_array("$in").string("0", "i").string("1", "d").close().close();
+    find.uuid("ui", collection.view()).value("o._id", id).close();
+    auto found = mongo::fetch_all(client, "local", find.int32("limit", 1).boolean("singleBatch", true).finish());
+    if (!found.empty()) return found.front().view().string("op") == "i" ? found.front()["ts"].timestamp() : std::nullopt;
+    from = end;
+  }
+  return {};
 }
 
 void nudge(mongo::Client& leader, mongo::Client& idle) {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <stop_token>
 
 #include "mongo/cursor.h"
 #include "source/oplog_source.h"
@@ -40,8 +41,13 @@ struct StartPosition {
 };
 [[nodiscard]] StartPosition start_position(mongo::Client& client);
 
-// When a document of a capped collection was inserted, if that was after `from` and it was not there then.
-[[nodiscard]] std::optional<oplog::Timestamp> inserted_at(mongo::Client& client, const oplog::Uuid& collection, const bson::Element& id, oplog::Timestamp from);
+// When a document of a capped collection was inserted, if that was in (from, up_to] and it was not there at `from`. Looks
+// piece by piece: a command that finds nothing in a whole oplog would take longer than an answer is waited for.
+[[nodiscard]] std::optional<oplog::Timestamp> inserted_at(mongo::Client& client, const oplog::Uuid& collection, const bson::Element& id, oplog::Timestamp from, oplog::Timestamp up_to, std::stop_token stop);
+
+// The next piece of (from, up_to] to look at, up to which position; pieces are so many seconds of an oplog's time.
+inline constexpr std::uint32_t kPieceSeconds = 60;
+[[nodiscard]] oplog::Timestamp end_of_piece(oplog::Timestamp from, oplog::Timestamp up_to);
 
 // Moves the clock of an idle shard past `leader`'s by a note in its oplog, so that its watermark can follow.
 void nudge(mongo::Client& leader, mongo::Client& idle);

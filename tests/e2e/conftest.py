@@ -62,7 +62,7 @@ _IMPATIENT = {"ttlMonitorSleepSecs": "1"}
 _TESTABLE = {"enableTestCommands": "1", **_IMPATIENT}
 source_set = _shared(lambda base: ReplicaSet(name="source", base_dir=base, set_parameters=_TESTABLE))
 target_set = _shared(lambda base: ReplicaSet(name="target", base_dir=base, set_parameters=_TESTABLE))
-source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2), sharded=True)
+source_sharded = _shared(lambda base: ShardedCluster(name="source", base_dir=base / "source", shards=2, set_parameters={"enableTestCommands": "1"}), sharded=True)
 target_sharded = _shared(lambda base: ShardedCluster(name="target", base_dir=base / "target", shards=3, set_parameters={"enableTestCommands": "1"}), sharded=True)
 secured_source_set = _shared(lambda base: ReplicaSet(name="secured", base_dir=base, set_parameters=_TESTABLE, auth=Auth("admin", "p@ss:w/rd%1")))
 secured_target_set = _shared(lambda base: ReplicaSet(name="vault", base_dir=base, set_parameters=_TESTABLE, auth=Auth("admin", "an0ther?s3cret")))
