@@ -67,7 +67,18 @@ void Side::append_read_concern(bson::Builder& b) const {
   b.close();
 }
 
-std::optional<bson::Document> Side::bound(const Place& place, const IdRange& range, std::uint64_t count) {
+// In a find a router itself would pass over as many as are skipped; here only _ids come to where the shards are merged.
+bson::Document Side::bound_over_shards(const Place& place, const IdRange& range, std::uint64_t count) const {
+  auto b = aggregate(place, range);
+  b.open_document("1").open_document("$sort").int32("_id", 1).close().close();
+  b.open_document("2").int64("$limit", static_cast<std::int64_t>(count + 1)).close();
+  b.open_document("3").int64("$skip", static_cast<std::int64_t>(count)).close();
+  b.open_document("4").open_document("$project").int32("_id", 1).close().close();
+  finish_aggregate(b, place);
+  return b.finish();
+}
+
+bson::Document Side::bound_in_a_set(const Place& place, const IdRange& range, std::uint64_t count) const {
   bson::Builder b;
   b.string("find", place.name);
   if (place.clustered) {
@@ -89,8 +100,12 @@ std::optional<bson::Document> Side::bound(const Place& place, const IdRange& ran
   }
   b.int64("skip", static_cast<std::int64_t>(count)).int32("limit", 1).boolean("singleBatch", true).open_document("projection").int32("_id", 1).close();
   append_read_concern(b);
+  return b.finish();
+}
+
+std::optional<bson::Document> Side::bound(const Place& place, const IdRange& range, std::uint64_t count) {
   auto client = cluster_.router().acquire();
-  auto found = mongo::fetch_all(client, place.database, b.finish());
+  auto found = mongo::fetch_all(client, place.database, cluster_.sharded() ? bound_over_shards(place, range, count) : bound_in_a_set(place, range, count));
   if (found.empty()) return {};
   return found.front().detached();
 }

@@ -55,6 +55,8 @@ class Side {
 
  private:
   void append_read_concern(bson::Builder& b) const;
+  [[nodiscard]] bson::Document bound_over_shards(const Place& place, const IdRange& range, std::uint64_t count) const;
+  [[nodiscard]] bson::Document bound_in_a_set(const Place& place, const IdRange& range, std::uint64_t count) const;
   [[nodiscard]] bson::Builder aggregate(const Place& place, const IdRange& range) const;
   void finish_aggregate(bson::Builder& b, const Place& place) const;
 
