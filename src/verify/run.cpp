@@ -68,8 +68,6 @@ Record Run::go() {
   shown_.up_to = pair_.cut.source;
   shown_.verdict = shown_.differences > 0 ? Verdict::different : Verdict::identical;
   shown_.ended_ms = wall_ms();
-  shown_.eta_s.reset();
-  show();
   return record_;
 }
 

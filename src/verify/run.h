@@ -41,7 +41,7 @@ class Run {
   using Save = std::function<void(const Record&)>;
   Run(const Pairing& pairing, Replication& replication, Throttle& throttle, Record record, Publish publish, Save save, std::stop_token stop);
 
-  // To the verdict, which is in the record; without one on a stop. Throws Error if it can't be done.
+  // To the verdict, which is in the record alone: it is not published. Without one on a stop. Throws Error if it can't be done.
   Record go();
   // Only definitions, counts, and the digests of random ranges, until the time is over.
   Record go_quickly(std::chrono::milliseconds budget);

@@ -154,14 +154,17 @@ void Verifier::make(Record record, std::stop_token stop) {
     Lock lock(m_);
     if (cancelled_ && record.shown.verdict == Verdict::running) record.shown.verdict = Verdict::cancelled;
   }
+  record.shown.eta_s.reset();
   if (record.shown.verdict == Verdict::running) return publish(record.shown);  // the process ends: it goes on at the next start
   record.shown.ended_ms = wall_ms();
-  record.shown.eta_s.reset();
   record.suspects.clear();
   save(record, stop);
   if (record.shown.verdict == Verdict::identical) log::info("verify", "{}", status::verdict_text(record.shown));
   else log::warn("verify", "{}", status::verdict_text(record.shown));
-  publish(record.shown);
+  // Together: who sees the verdict may ask for the next one.
+  Lock lock(m_);
+  newest_ = std::move(record.shown);
+  busy_ = false;
 }
 
 void Verifier::loop(std::stop_token stop) {
@@ -177,10 +180,10 @@ void Verifier::loop(std::stop_token stop) {
       failed.verdict = Verdict::failed;
       failed.failure = redact(e.what());
       failed.ended_ms = wall_ms();
-      publish(failed);
+      Lock lock(m_);
+      newest_ = std::move(failed);
+      busy_ = false;
     }
-    Lock lock(m_);
-    busy_ = false;
   }
 }
 

@@ -16,7 +16,6 @@ def _follow(pair, sharded):
     hot.fill()
     twin = pair.twin().start()
     twin.wait_for_state("replicating")
-    twin.wait_caught_up(pair.source_client)
     return twin, hot
 
 
@@ -48,7 +47,7 @@ def _found_and_mended(pair, sharded=False):
         assert_identical(verify(twin, mode="bytes"))
     finally:
         hot.stop()
-    twin.wait_caught_up(pair.source_client)
+    twin.finish()
     pair.assert_identical()
 
 
