@@ -224,6 +224,16 @@ status::Verification ask_result(http::Client& client, int& unanswered) {
   }
 }
 
+// Not by the status, which is a moment old.
+std::optional<status::Verification> newest_verification(http::Client& client) {
+  try {
+    return status::verification_from_json(client.verification_json());
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::pause) throw;
+    return {};  // there is none yet
+  }
+}
+
 bool follow_verification(http::Client& client, std::int64_t number, bool json) {
   int unanswered = 0;
   status::Verification v;
@@ -257,9 +267,9 @@ bool verify_alone(const Where& where, const VerifyWish& wish, const VerifyFuncti
 bool verify(const Where& where, const VerifyWish& wish, const VerifyFunction& alone) {
   auto body = body_of(wish);
   auto client = connect(where);
-  status::Status status;
+  std::optional<status::Verification> newest;
   try {
-    status = client.status();
+    newest = newest_verification(client);
   } catch (const Error& e) {
     if (e.remedy() != Remedy::retry || where.config.empty() || wish.cancel) throw;
     return verify_alone(where, wish, alone);
@@ -268,7 +278,7 @@ bool verify(const Where& where, const VerifyWish& wish, const VerifyFunction& al
     print("cancel accepted; state " + client.command("verify/cancel"));
     return true;
   }
-  bool follows = status.verification && status.verification->verdict == Verdict::running && wish.wait && wish.mode.empty() && !wish.repair && wish.namespaces.empty();
+  bool follows = newest && newest->verdict == Verdict::running && wish.wait && wish.mode.empty() && !wish.repair && wish.namespaces.empty();
   if (!follows) {
     auto state = client.command("verify", body);
     if (!wish.wait) {

@@ -17,7 +17,7 @@ namespace {
 namespace code = mongo::code;
 using status::Verdict;
 
-constexpr std::uint64_t kRangeDocuments = 10'000, kRangeBytes = 16u << 20;
+constexpr std::uint64_t kRangeDocuments = 10'000, kSampledDocuments = 1'000, kRangeBytes = 16u << 20;
 constexpr std::chrono::seconds kPairAge{60};  // a server keeps 300 s of history
 constexpr std::chrono::milliseconds kShowEvery{250}, kSaveEvery{2000}, kRecheckEvery{1000};
 constexpr std::size_t kListMost = 4 * kRangeDocuments;
@@ -317,8 +317,9 @@ Record Run::go_quickly(std::chrono::milliseconds budget) {
     auto& c = n < all.size() ? all[n] : all[dice() % all.size()];
     IdRange range;
     if (!retrying([&] {
-          if (auto first = source_.sample(c.source); first && c.documents > c.range_documents) range.after = first;
-          range.up_to = source_.bound(c.source, {range.after, {}}, std::min<std::uint64_t>(c.range_documents, 1000));
+          bool small = c.documents <= c.range_documents;
+          range.after = small ? std::nullopt : source_.sample(c.source);
+          range.up_to = source_.bound(c.source, {range.after, {}}, small ? c.range_documents : std::min(c.range_documents, kSampledDocuments));
           compare_range(c, range);
         }))
       break;
