@@ -21,6 +21,7 @@
 namespace mongotwin::cli {
 namespace {
 
+constexpr int kDifferent = 3;
 constexpr const char* kAbout = "mongotwin keeps two MongoDB clusters identical, whatever their internal layout.";
 
 constexpr const char* kFooter =
@@ -38,9 +39,10 @@ constexpr const char* kFooter =
     "  mongotwin switchover                   source and target change their roles; nothing is lost, and nothing copied again\n"
     "  mongotwin failover                     the source is gone: the target takes over, and what is lost is said\n"
     "  mongotwin rejoin                       the old source is back: it follows\n"
+    "  mongotwin verify --config twin.yaml    are both the same? names what differs\n"
     "  mongotwin finish                       apply what the source has now, then stop following\n"
     "\n"
-    "Exit status: 0 done; 1 what went wrong is said in one sentence; 2 wrong usage.\n"
+    "Exit status: 0 done; 1 what went wrong is said in one sentence; 2 wrong usage; 3 verify found differences.\n"
     "`mongotwin COMMAND --help` says more about a command.";
 
 struct Arguments {
@@ -50,10 +52,11 @@ struct Arguments {
   Where where;
   bool json = false, wait = true, dry_run = false, force = false, may_copy = false;
   options::ThrottleTexts throttle;
+  VerifyWish verify;
 };
 
 struct Commands {
-  const CLI::App *run, *check, *status, *pause, *resume, *finish, *throttle, *switchover, *failover, *rejoin, *version;
+  const CLI::App *run, *check, *status, *pause, *resume, *finish, *throttle, *switchover, *failover, *rejoin, *verify, *version;
 };
 
 void add_config(CLI::App* command, std::string& into) { command->add_option("-c,--config", into, "The YAML file that describes the pair")->required()->type_name("FILE"); }
@@ -86,6 +89,22 @@ CLI::App* add_check(CLI::App& app, Arguments& a) {
   return command;
 }
 
+CLI::App* add_verify(CLI::App& app, Arguments& a) {
+  auto* command = add_remote(app, "verify", "Compare both clusters while writes go on, and name what differs",
+                             "Examples: mongotwin verify --config twin.yaml\n          mongotwin verify --mode bytes --namespace 'shop.*'\n          mongotwin verify --config twin.yaml --repair\n"
+                             "It asks the running mongotwin and follows what it does; one that is under way already is followed if no option says otherwise.\n"
+                             "Where none runs, --config lets it compare both clusters as they are, without replication.\n"
+                             "A digest is computed inside the servers and can't see everything: docs/verify.md says what; `--mode bytes` reads all.\n"
+                             "Exit status: 0 identical (or, with --no-wait, accepted); 3 something differs; 1 it could not be done.", a.where);
+  command->add_option("--mode", a.verify.mode, "digest or bytes; as the configuration says if it is left out")->check(CLI::IsMember({"digest", "bytes"}))->type_name("MODE");
+  command->add_flag("--repair", a.verify.repair, "Write the source's document over each that differs, and say so");
+  command->add_option("--namespace", a.verify.namespaces, "Only these of the source, such as shop.orders or 'shop.*'; may be given several times")->type_name("NS");
+  command->add_flag("--wait,!--no-wait", a.verify.wait, "Follow it to its end (the default), or only ask for it");
+  command->add_flag("--cancel", a.verify.cancel, "End the one under way");
+  command->add_flag("--json", a.verify.json, "The result as GET /api/v1/verify gives it");
+  return command;
+}
+
 Commands add_commands(CLI::App& app, Arguments& a) {
   Commands c{};
   c.run = add_run(app, a);
@@ -106,6 +125,7 @@ Commands add_commands(CLI::App& app, Arguments& a) {
   throttle->add_option("--operations", a.throttle.operations, "Operations a second, or off")->type_name("N");
   throttle->add_option("--copiers", a.throttle.copiers, "Parallel copiers of the initial copy, 0 to 64")->type_name("N");
   throttle->add_option("--lanes", a.throttle.lanes, "Parallel writers while following, 0 to 64")->type_name("N");
+  throttle->add_option("--verify", a.throttle.verify, "Bytes a second that a verification looks at on the source, such as 20MB, or off")->type_name("SIZE");
   c.throttle = throttle;
   auto* switchover = add_remote(app, "switchover", "Source and target change their roles, planned and without loss; the old source follows the new one",
                                 "Examples: mongotwin switchover --dry-run\n          mongotwin switchover --config twin.yaml\n"
@@ -129,6 +149,7 @@ Commands add_commands(CLI::App& app, Arguments& a) {
                             "failover. Else it says so, and --copy allows a new copy.", a.where);
   rejoin->add_flag("--copy", a.may_copy, "Also if only a new copy helps, which replaces all that the old source has");
   c.rejoin = rejoin;
+  c.verify = add_verify(app, a);
   c.version = app.add_subcommand("version", "Print the versions of mongotwin and its driver");
   return c;
 }
@@ -149,20 +170,22 @@ void run_failover(const Where& where, bool force, const FailoverFunction& fail_o
   for (const auto& line : fail_over_alone(options::load(where.config), force)) fmt::print("{}\n", redact(line));
 }
 
-void execute(const Commands& c, Arguments& a, const EngineFactory& make_engine, const CheckFunction& check, const FailoverFunction& fail_over_alone) {
+// The exit status.
+int execute(const Commands& c, Arguments& a, const Program& program) {
   if (!a.log_level.empty()) a.run.log_level = level_of(a.log_level);
   a.run.progress = !a.no_progress;
-  if (c.run->parsed()) run(a.run, make_engine);
-  if (c.check->parsed()) run_check(a.run.config, check);
+  if (c.run->parsed()) run(a.run, program.make_engine);
+  if (c.check->parsed()) run_check(a.run.config, program.check);
   if (c.status->parsed()) show_status(a.where, a.json);
   if (c.pause->parsed()) send_command(a.where, "pause");
   if (c.resume->parsed()) send_command(a.where, "resume");
   if (c.finish->parsed()) finish(a.where, a.wait);
   if (c.throttle->parsed()) throttle(a.where, a.throttle);
   if (c.switchover->parsed()) switch_over(a.where, a.dry_run);
-  if (c.failover->parsed()) run_failover(a.where, a.force, fail_over_alone);
+  if (c.failover->parsed()) run_failover(a.where, a.force, program.fail_over);
   if (c.rejoin->parsed()) rejoin(a.where, a.may_copy);
   if (c.version->parsed()) fmt::print("mongotwin {}\nlibmongoc {}\n", TWIN_VERSION, TWIN_MONGOC_VERSION);
+  return !c.verify->parsed() || verify(a.where, a.verify, program.verify) ? 0 : kDifferent;
 }
 
 // One sentence for the person; the log's file, if there is one, gets it too.
@@ -194,7 +217,7 @@ int wrong_usage(const CLI::App& app, const CLI::ParseError& e, int argc, const c
 
 }  // namespace
 
-int main(int argc, const char* const* argv, const EngineFactory& make_engine, const CheckFunction& check, const FailoverFunction& fail_over) {
+int main(int argc, const char* const* argv, const Program& program) {
   CLI::App app(kAbout, "mongotwin");
   app.footer(kFooter);
   app.require_subcommand(1);
@@ -206,8 +229,7 @@ int main(int argc, const char* const* argv, const EngineFactory& make_engine, co
     return e.get_exit_code() == 0 ? app.exit(e) : wrong_usage(app, e, argc, argv);
   }
   try {
-    execute(commands, arguments, make_engine, check, fail_over);
-    return 0;
+    return execute(commands, arguments, program);
   } catch (const Error& e) {
     return say(e.what(), e.hint());
   } catch (const std::exception& e) {

@@ -56,6 +56,26 @@ class FakeEngine : public Engine {
     }
     return {{Kind::fine, "lag: 0.1 s", ""}, {Kind::warning, "an older cluster", "mind it"}};
   }
+  void verify(const status::VerifyRequest& request) override {
+    if (link_ == "unready") throw Error(Remedy::pause, "can't verify while copying", "wait");
+    status::Verification v;
+    v.number = 7;
+    v.request = request;
+    v.verdict = link_ == "differs" ? status::Verdict::different : link_ == "lost" ? status::Verdict::failed : status::Verdict::identical;
+    v.failure = "no history";
+    if (link_ == "differs") {
+      v.differences = 1;
+      v.listed.push_back({"shop.orders", "7", "fields", "field total has another value", "repair it", 1, 2, false});
+    }
+    Lock lock(m_);
+    verification_ = v;
+  }
+  void cancel_verification() override {}
+  [[nodiscard]] std::optional<status::Verification> verification() const override {
+    Lock lock(m_);
+    return verification_;
+  }
+  [[nodiscard]] status::VerifyRequest usual_verification() const override { return {}; }
 
  private:
   void end_handover(const char* kind, bool allowed) {
@@ -65,6 +85,8 @@ class FakeEngine : public Engine {
     next.state = std::string(kind) == "failover" ? status::State::failed_over : status::State::replicating;
     board_.set(next);
   }
+  mutable Mutex m_;
+  std::optional<status::Verification> verification_ GUARDED_BY(m_);
   status::Throttles throttles_;
   [[noreturn]] static void pause_for_ever() {
     for (;;) ::pause();
@@ -84,7 +106,7 @@ int main_with_fake_engine(const std::vector<std::string>& arguments) {
   std::vector<const char*> argv{"mongotwin"};
   for (const auto& a : arguments) argv.push_back(a.c_str());
   return main(
-      static_cast<int>(argv.size()), argv.data(), [](const options::Options& o, status::StatusBoard& board) { return std::make_unique<FakeEngine>(board, o.link); },
+      static_cast<int>(argv.size()), argv.data(), {[](const options::Options& o, status::StatusBoard& board) { return std::make_unique<FakeEngine>(board, o.link); },
       [](const options::Options& o) -> std::vector<std::string> {
         if (o.link == "broken") throw Error(Remedy::fix_config, "a right is missing", "grant it");
         return {"source: fine", "target: mongodb://u:hunter2@h is fine"};
@@ -92,7 +114,14 @@ int main_with_fake_engine(const std::vector<std::string>& arguments) {
       [](const options::Options& o, bool force) -> std::vector<std::string> {
         if (!force) throw Error(Remedy::pause, "the source answers", "use --force");
         return {"applied up to now by " + o.link};
-      });
+      },
+      [](const options::Options&, const status::VerifyRequest&, const auto& progress) {
+        status::Verification v;
+        progress(v);
+        v.replicating = false;
+        v.verdict = status::Verdict::identical;
+        return v;
+      }});
 }
 
 // A child process; its standard output and error come together through a pipe or, with `terminal`, a pseudo-terminal.
@@ -381,6 +410,27 @@ TEST_F(CliTest, finish_that_fails_says_why) {
   auto finish = call({"finish", "--api", api});
   EXPECT_EQ(finish.status, 1);
   EXPECT_NE(finish.output.find("mongotwin: a clash; mend it\n"), std::string::npos) << finish.output;
+}
+
+TEST_F(CliTest, verify_tells_by_its_exit_status_what_it_found) {
+  struct Case {
+    const char *link, *said;
+    int status;
+  };
+  for (auto [link, said, status] : {Case{"fine", "identical up to", 0}, {"differs", "shop.orders _id 7: field total has another value", 3}, {"lost", "could not be done: no history", 1}, {"unready", "can't verify while copying; wait", 1}}) {
+    Child run({"run", "-c", config(link)});
+    auto api = run.api();
+    auto verify = call({"verify", "--api", api});
+    EXPECT_EQ(verify.status, status) << link;
+    EXPECT_NE(verify.output.find(said), std::string::npos) << verify.output;
+  }
+}
+
+TEST_F(CliTest, verify_without_a_replication_needs_the_configuration) {
+  auto alone = call({"verify", "-c", config("fine")});
+  EXPECT_EQ(alone.status, 1) << "port 0 says nothing of where it runs";
+  EXPECT_EQ(call({"verify", "--api", "127.0.0.1:1"}).status, 1);
+  EXPECT_EQ(call({"verify", "--mode", "all"}).status, 2);
 }
 
 TEST_F(CliTest, every_stop_signal_stops) {

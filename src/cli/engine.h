@@ -32,4 +32,7 @@ using CheckFunction = std::function<std::vector<std::string>(const options::Opti
 // The failover where no process runs: applies what was read, opens the target. The lines to print.
 using FailoverFunction = std::function<std::vector<std::string>(const options::Options&, bool force)>;
 
+// A verification without a replication: both clusters as they are. Throws an Error if it can't be done.
+using VerifyFunction = std::function<status::Verification(const options::Options&, const status::VerifyRequest&, const std::function<void(const status::Verification&)>& progress)>;
+
 }  // namespace mongotwin::cli

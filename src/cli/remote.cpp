@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/remote.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <thread>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cli/format.h"
 #include "cli/view.h"
 #include "http/client.h"
@@ -164,6 +168,126 @@ void rejoin(const Where& where, bool may_copy) {
   for (const auto& note : status.handover->notes) print(note);
   if (!*status.handover->succeeded) throw Error(Remedy::pause, status.handover->error, "");
   print(fmt::format("the old source follows: the source is now {}, the target {}", status.source.uri, status.target.uri));
+}
+
+namespace {
+
+using status::Verdict;
+
+std::string running_line(const status::Verification& v) {
+  auto out = fmt::format("verification {}:{}  {} of {} documents, {} differences", v.number, percent(status::fraction_done(v)), count(v.documents_done), count(std::max(v.documents_total, v.documents_done)), count(v.differences));
+  if (v.suspects > 0) out += fmt::format(", {} looked at again", count(v.suspects));
+  if (v.eta_s) out += fmt::format(", {} left", duration(*v.eta_s));
+  return v.waits_for.empty() ? out : out + "; waits: " + v.waits_for;
+}
+
+std::string time_of_day(std::int64_t ms) { return fmt::format("{:%H:%M:%S}", fmt::gmtime(static_cast<std::time_t>(ms / 1000))); }
+
+void show_result(const status::Verification& v, bool json) {
+  if (json) return print(status::to_json(v, status::Lists::with));
+  for (const auto& note : v.notes) print("note: " + note);
+  for (const auto& d : v.listed) {
+    print(fmt::format("{}{}{}: {}{}", d.ns, d.id.empty() ? "" : " _id ", d.id, d.what, d.repaired ? " - REPAIRED" : ""));
+    print(fmt::format("    seen {} to {} UTC{}", time_of_day(d.first_seen_ms), time_of_day(d.last_seen_ms), d.way_out.empty() ? "" : "; " + d.way_out));
+  }
+  if (v.differences > v.listed.size()) print(fmt::format("and {} more", v.differences - v.listed.size()));
+  print(status::verdict_text(v));
+}
+
+bool is_identical(const status::Verification& v, bool json) {
+  show_result(v, json);
+  if (v.verdict == Verdict::failed) throw Error(Remedy::pause, "the verification could not be done: " + v.failure, "");
+  if (v.verdict == Verdict::cancelled) throw Error(Remedy::pause, "the verification was cancelled", "");
+  return v.verdict == Verdict::identical;
+}
+
+std::string body_of(const VerifyWish& wish) {
+  std::string out = fmt::format("{{\"repair\": {}", wish.repair);
+  if (!wish.mode.empty()) out += fmt::format(", \"mode\": \"{}\"", wish.mode);
+  for (const auto& ns : wish.namespaces)
+    if (ns.find_first_of("\"\\") != std::string::npos || ns.find('.') == std::string::npos) throw Error(Remedy::fix_config, "--namespace is no database.collection: " + ns, "write shop.orders or 'shop.*'");
+  if (!wish.namespaces.empty()) out += fmt::format(", \"namespaces\": [\"{}\"]", fmt::join(wish.namespaces, "\", \""));
+  return out + "}";
+}
+
+status::Verification ask_result(http::Client& client, int& unanswered) {
+  for (;;) {
+    try {
+      auto v = status::verification_from_json(client.verification_json());
+      unanswered = 0;
+      return v;
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::retry) throw;
+      if (++unanswered >= kUnansweredMax) throw Error(Remedy::pause, "mongotwin went away before the verification was done", "started again, it goes on with it; mongotwin verify follows it then");
+    }
+    std::this_thread::sleep_for(kAskEvery);
+  }
+}
+
+// Not by the status, which is a moment old.
+std::optional<status::Verification> newest_verification(http::Client& client) {
+  try {
+    return status::verification_from_json(client.verification_json());
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::pause) throw;
+    return {};  // there is none yet
+  }
+}
+
+bool follow_verification(http::Client& client, std::int64_t number, bool json) {
+  int unanswered = 0;
+  status::Verification v;
+  {
+    FinishLine line;
+    for (;; std::this_thread::sleep_for(kAskEvery)) {
+      v = ask_result(client, unanswered);
+      if (v.verdict != Verdict::running || v.number > number) break;
+      if (!json) line.show(running_line(v));
+    }
+  }
+  return is_identical(v, json);
+}
+
+bool verify_alone(const Where& where, const VerifyWish& wish, const VerifyFunction& alone) {
+  auto options = options::load(where.config);
+  log::init(log::Level::error, options.log.file);
+  status::VerifyRequest request{wish.mode.empty() ? options.verify.bytes : wish.mode == "bytes", wish.repair, wish.namespaces};
+  status::Verification v;
+  {
+    FinishLine line;
+    v = alone(options, request, [&](const status::Verification& now) {
+      if (!wish.json) line.show(running_line(now));
+    });
+  }
+  return is_identical(v, wish.json);
+}
+
+}  // namespace
+
+bool verify(const Where& where, const VerifyWish& wish, const VerifyFunction& alone) {
+  auto body = body_of(wish);
+  auto client = connect(where);
+  std::optional<status::Verification> newest;
+  try {
+    newest = newest_verification(client);
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::retry || where.config.empty() || wish.cancel) throw;
+    return verify_alone(where, wish, alone);
+  }
+  if (wish.cancel) {
+    print("cancel accepted; state " + client.command("verify/cancel"));
+    return true;
+  }
+  bool follows = newest && newest->verdict == Verdict::running && wish.wait && wish.mode.empty() && !wish.repair && wish.namespaces.empty();
+  if (!follows) {
+    auto state = client.command("verify", body);
+    if (!wish.wait) {
+      print("verify accepted; state " + state);
+      return true;
+    }
+  }
+  auto number = status::verification_from_json(client.verification_json()).number;
+  return follow_verification(client, number, wish.json);
 }
 
 }  // namespace mongotwin::cli

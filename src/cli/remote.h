@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "cli/engine.h"
 #include "options/options.h"
 
 namespace mongotwin::cli {
@@ -24,5 +25,14 @@ void switch_over(const Where& where, bool dry_run);
 // Waits for the end and prints what is lost. False if no mongotwin runs there.
 [[nodiscard]] bool fail_over(const Where& where, bool force);
 void rejoin(const Where& where, bool may_copy);
+
+struct VerifyWish {
+  std::string mode;  // empty: as the configuration says
+  bool repair = false, wait = true, cancel = false, json = false;
+  std::vector<std::string> namespaces;
+};
+// Asks for a verification, or follows the one under way, and shows its result. Where nothing runs and a configuration is
+// given, `alone` makes it. True if nothing differs.
+[[nodiscard]] bool verify(const Where& where, const VerifyWish& wish, const VerifyFunction& alone);
 
 }  // namespace mongotwin::cli

@@ -154,9 +154,19 @@ std::string what_the_remedy_means(const std::string& remedy) {
   return remedy == "fix_config" ? "correct the configuration and start again" : "";
 }
 
+// The first line; behind it what it waits for.
+std::string verification_text(const status::Verification& v) {
+  if (v.verdict != status::Verdict::running) return "last: " + status::verdict_text(v);
+  auto f = status::fraction_done(v);
+  auto out = fmt::format("{} {}  {} of {} documents  {} differences", bar(f, kBarCharacters), percent(f), count(v.documents_done), count(std::max(v.documents_total, v.documents_done)), count(v.differences));
+  if (v.suspects > 0) out += fmt::format(" and {} looked at again", count(v.suspects));
+  if (v.eta_s) out += "  " + duration(*v.eta_s) + " left";
+  return v.waits_for.empty() ? out : out + "  waits: " + v.waits_for;
+}
+
 std::string throttle_text(const status::Throttles& t) {
   auto copy = t.copy_bytes ? size(*t.copy_bytes) + "/s" : "off", operations = t.operations ? count(*t.operations) + "/s" : "off";
-  return fmt::format("copy {}  operations {}  copiers {}  lanes {}", copy, operations, t.copiers, t.lanes);
+  return fmt::format("copy {}  operations {}  copiers {}  lanes {}  verify {}", copy, operations, t.copiers, t.lanes, t.verify_bytes ? size(*t.verify_bytes) + "/s" : "off");
 }
 
 bool shows_copy(State state) { return state == State::starting || state == State::copying || state == State::catching_up; }
@@ -175,6 +185,7 @@ Lines progress_lines(const Status& s, WallTime now, Screen screen) {
   add_builds(out, s.index_builds, kBuildsMax);
   if (s.state != State::starting) add_operations(out, s);
   if (s.state != State::starting && s.state != State::copying) add_positions(out, s, now, kShardsMax);
+  if (s.verification) out.push_back(labelled("verify", verification_text(*s.verification)));
   // What went wrong must be seen on a small screen too.
   Lines trouble;
   add_trouble(trouble, s, kWarningsMax);
@@ -196,6 +207,7 @@ std::string summary_line(const Status& s) {
   if (s.state != State::starting && s.state != State::copying)
     out += fmt::format("; lag {}, {} operations applied, {}/s", !s.lag_ms || *s.lag_ms >= 1000 ? lag_text(s) : "under 1 s", count(s.ops.applied), rate(s.ops.per_second));
   for (const auto& b : s.index_builds) out += fmt::format("; building {} index{} of {}{}", b.indexes.size(), b.indexes.size() == 1 ? "" : "es", b.ns, build_state(b));
+  if (s.verification && s.verification->verdict == status::Verdict::running) out += fmt::format("; verifying,{}, {} differences", percent(status::fraction_done(*s.verification)), s.verification->differences);
   if (!s.warnings.empty()) out += fmt::format("; warning: {}{}", s.warnings.back(), s.warnings.size() > 1 ? fmt::format(" (and {} more)", s.warnings.size() - 1) : "");
   if (s.error) out += "; error: " + s.error->what;
   return clip(redact(out), std::string::npos);
@@ -219,6 +231,7 @@ Lines status_lines(const Status& s, WallTime now) {
   add_builds(out, s.index_builds, s.index_builds.size());
   out.push_back(labelled("operations", fmt::format("{}/s  {} applied  {} entries read", rate(s.ops.per_second), count(s.ops.applied), count(s.ops.read))));
   if (auto text = kinds(s.ops); !text.empty()) out.push_back(labelled("", text));
+  if (s.verification) out.push_back(labelled("verify", verification_text(*s.verification)));
   out.push_back(labelled("throttle", throttle_text(s.throttle)));
   add_positions(out, s, now, s.positions.size());
   for (const auto& warning : s.warnings) out.push_back(labelled("warning", warning));

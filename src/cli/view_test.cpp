@@ -200,7 +200,7 @@ TEST(StatusLines, table) {
             "indexes     [######------------------]  25.0 %  2 of 8\n"
             "operations  1,234/s  123,456 applied  130,000 entries read\n"
             "            insert 100,000, update 23,456\n"
-            "throttle    copy 20.0 MB/s  operations off  copiers 2  lanes 8\n"
+            "throttle    copy 20.0 MB/s  operations off  copiers 2  lanes 8  verify off\n"
             "positions   shard           read             planned          applied          checkpointed\n"
             "            a               1 s ago          2 s ago          1 min 0 s ago    -\n"
             "warning     the oplog of a is short\n");

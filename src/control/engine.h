@@ -13,4 +13,6 @@ namespace mongotwin::control {
 [[nodiscard]] std::vector<std::string> fail_over(const options::Options& options, bool force);
 [[nodiscard]] std::vector<std::string> check(const options::Options& options);
 
+[[nodiscard]] status::Verification verify_without_replication(const options::Options& options, const status::VerifyRequest& request, const std::function<void(const status::Verification&)>& progress);
+
 }  // namespace mongotwin::control

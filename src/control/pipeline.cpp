@@ -320,6 +320,11 @@ void Pipeline::bring_in(const oplog::Ddl& ddl, std::stop_token stop) {
   retrying("ddl", stop, [&] { copy::bring_in(source_, target_, layout_, ddl_, what, waits_.reporter("bring in"), stop); });
 }
 
+bool Pipeline::nothing_open() {
+  checkpointer_.save();
+  return checkpointer_.checkpointed() == frontier_.applied() && checkpointer_.resume() == frontier_.applied();
+}
+
 void Pipeline::hold(bool on) {
   if (planner_) planner_->hold(on);
   merge_signal_.notify();

@@ -68,6 +68,8 @@ class Pipeline {
   [[nodiscard]] bool stopped() const { return planner_ && planner_->stopped(); }
   [[nodiscard]] bool consistent() const { return consistent_; }
   void save_checkpoint() { checkpointer_.save(); }
+  // At a drained moment: no transaction that needs an earlier start was open there. Saves the checkpoint to know.
+  [[nodiscard]] bool nothing_open();
   void save_phase(checkpoint::Phase phase) { checkpointer_.save_phase(phase); }
 
   struct Observed {

@@ -207,15 +207,40 @@ std::optional<mongo::Credentials> to_mongo(const std::optional<options::Credenti
   return mongo::Credentials{c->user, c->password, c->auth_source};
 }
 
-Pair preflight(const options::Options& options, const Refused& refused, const Connected& connected) {
-  Pair pair;
+namespace {
+
+void connect(Pair& pair, const options::Options& options) {
   pair.filter = filter_of(options);
   pair.namespaces = text_of(options.namespaces);
-  journal::DiskJournal::check_place(options.journal.path);
   pair.source = mongo::Cluster::connect("source", options.source_uri, to_mongo(options.source_shard_credentials));
   pair.target = mongo::Cluster::connect("target", options.target_uri, to_mongo(options.target_shard_credentials));
+}
+
+void refuse_same_cluster(const Pair& pair) {
+  if (pair.source->same_servers(*pair.target)) throw Error(Remedy::fix_config, "source and target are the same cluster", "give two different clusters");
+}
+
+}  // namespace
+
+Pair meet(const options::Options& options) {
+  Pair pair;
   try {
-    if (pair.source->same_servers(*pair.target)) throw Error(Remedy::fix_config, "source and target are the same cluster", "give two different clusters");
+    connect(pair, options);
+    refuse_same_cluster(pair);
+    load_checkpoint(pair, options.link);
+    pair.sharding = sharding_rules(options, pair.filter);
+  } catch (const mongo::CommandError& e) {
+    throw Error(Remedy::fix_config, e.what(), e.hint());
+  }
+  return pair;
+}
+
+Pair preflight(const options::Options& options, const Refused& refused, const Connected& connected) {
+  Pair pair;
+  journal::DiskJournal::check_place(options.journal.path);
+  connect(pair, options);
+  try {
+    refuse_same_cluster(pair);
     load_checkpoint(pair, options.link);
     if (connected && connected(pair)) load_checkpoint(pair, options.link);
     check_versions(pair);

@@ -45,4 +45,7 @@ using Refused = std::function<void(mongo::Cluster& source, mongo::Cluster& targe
 using Connected = std::function<bool(Pair& pair)>;
 [[nodiscard]] Pair preflight(const options::Options& options, const Refused& refused = {}, const Connected& connected = {});
 
+// Connects only: filter, clusters, layout rules and checkpoint, without asking whether it could run.
+[[nodiscard]] Pair meet(const options::Options& options);
+
 }  // namespace mongotwin::control

@@ -84,9 +84,14 @@ void Replicator::publish() {
     fill_positions(status);
     status.roles_swapped = options_.reversed;
     status.handover = handover_;
+    if (verifier_) status.verification = verifier_->newest();
     status.error = failure_of(error_);
   }
   for (auto& build : index_builds_.now()) status.index_builds.push_back({std::move(build.ns), std::move(build.indexes), std::move(build.phase), build.done, build.total});
+  if (status.verification) {
+    status.verification->listed.clear();
+    status.verification->notes.clear();
+  }
   for (const auto& label : balancers_held) status.warnings.push_back("held until the copy is done: the balancer of the " + label);
   for (const auto& held : holds_.ttls()) status.warnings.push_back("held back until finish: expiry of index " + held.name + " on " + held.ns);
   for (const auto& held : holds_.collection_ttls()) status.warnings.push_back("held back until finish: expiry of collection " + held.ns);

@@ -51,6 +51,7 @@ std::vector<std::string> check(const options::Options& options) {
 }
 
 Replicator::~Replicator() {
+  end_verifier();
   Lock lock(m_);
   pipeline_.reset();
   copy_.reset();
@@ -95,6 +96,7 @@ void Replicator::run(std::stop_token stop) {
     std::_Exit(0);
   });
   driver.join();
+  end_verifier();
   std::unique_ptr<Pipeline> pipeline;
   std::exception_ptr error;
   {
@@ -190,6 +192,8 @@ void Replicator::follow_pair(std::stop_token stop) {
 void Replicator::let_go() {
   std::unique_ptr<Pipeline> pipeline;
   std::unique_ptr<copy::InitialCopy> copied;
+  end_verifier();
+  std::unique_ptr<verify::Verifier> verifier;
   users_worker_.reset();
   users_.reset();
   index_build_watch_.reset();
@@ -197,6 +201,7 @@ void Replicator::let_go() {
     Lock lock(m_);
     pipeline = std::move(pipeline_);
     copied = std::move(copy_);
+    verifier = std::move(verifier_);
     last_observed_.reset();
     before_ = {};
     state_ = State::starting;
@@ -443,11 +448,16 @@ void Replicator::follow(std::stop_token stop) {
       if (past && !std::exchange(caught_up, true)) {
         state_ = State::replicating;
         note_replicating();
+        make_verifier();
         log::info("control", "caught up: replicating");
       }
     }
-    if (failover_requested_.exchange(false)) return take_over(stop);
-    if (caught_up && switch_requested_.exchange(false)) return change_roles(stop);
+    bool fails_over = failover_requested_.exchange(false);
+    if (fails_over || (caught_up && switch_requested_.exchange(false))) {
+      cancel_verification();
+      end_verifier();
+      return fails_over ? take_over(stop) : change_roles(stop);
+    }
     if (auto changed = follow_shards(stop)) exact_after = std::move(*changed);
     else drive_signal_.wait(stop, kLookEvery);
   }
@@ -507,7 +517,7 @@ std::optional<Replicator::Positions> Replicator::follow_shards(std::stop_token s
     Lock lock(m_);
     pipeline = pipeline_.get();
     change = pipeline_->shard_change();
-    if (!change) return {};
+    if (!change || cut_taken_) return {};
     auto applied = pipeline_->observe().applied;
     for (std::size_t n = 0; n < change->removed.size(); ++n)
       if (applied.at(change->removed[n]) < change->ends[n]) return {};
@@ -585,6 +595,8 @@ void Replicator::find_capped_positions(std::stop_token stop) {
 }
 
 void Replicator::finish_link(std::stop_token stop) {
+  cancel_verification();
+  end_verifier();
   set_state(State::finishing, "applying what the source has now");
   Pipeline* pipeline = nullptr;
   {
@@ -657,7 +669,7 @@ void Replicator::resume() {
   Lock lock(m_);
   if (!paused_) return;
   paused_ = false;
-  if (pipeline_) pipeline_->hold(false);
+  if (pipeline_) pipeline_->hold(cut_taken_);
   log::info("control", "resumed by request");
 }
 
@@ -675,13 +687,14 @@ void Replicator::finish() {
 void Replicator::throttle(const status::Throttles& throttles) {
   copy_throttle_.set(throttles.copy_bytes);
   apply_throttle_.set(throttles.operations);
+  verify_throttle_.set(throttles.verify_bytes);
   copiers_.set(static_cast<std::uint64_t>(throttles.copiers));
   Lock lock(m_);
   lanes_ = throttles.lanes;
   if (pipeline_) pipeline_->set_lanes(throttles.lanes);
 }
 
-status::Throttles Replicator::throttles() const { return {copy_throttle_.rate(), apply_throttle_.rate(), static_cast<int>(copiers_.limit()), lanes_}; }
+status::Throttles Replicator::throttles() const { return {copy_throttle_.rate(), apply_throttle_.rate(), static_cast<int>(copiers_.limit()), lanes_, verify_throttle_.rate()}; }
 
 void Replicator::set_state(State state, std::string detail) {
   Lock lock(m_);

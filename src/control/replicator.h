@@ -23,13 +23,14 @@
 #include "control/switchover.h"
 #include "copy/initial_copy.h"
 #include "copy/user_copy.h"
+#include "verify/verifier.h"
 
 namespace mongotwin::control {
 
-class Replicator final : public cli::Engine {
+class Replicator final : public cli::Engine, private verify::Replication {
  public:
   Replicator(options::Options options, status::StatusBoard& board) : configured_(std::move(options)), board_(board) {
-    throttle({configured_.throttle.copy_bytes, configured_.throttle.operations, configured_.copiers, configured_.lanes});
+    throttle({configured_.throttle.copy_bytes, configured_.throttle.operations, configured_.copiers, configured_.lanes, configured_.verify.bytes_per_second});
   }
   ~Replicator() override;
 
@@ -42,9 +43,19 @@ class Replicator final : public cli::Engine {
   [[nodiscard]] std::vector<status::Condition> switch_over(bool dry_run) override;
   void fail_over(bool force) override;
   void rejoin(bool may_copy) override;
+  void verify(const status::VerifyRequest& request) override;
+  void cancel_verification() override;
+  [[nodiscard]] std::optional<status::Verification> verification() const override;
+  [[nodiscard]] status::VerifyRequest usual_verification() const override { return {configured_.verify.bytes, false, {}}; }
 
  private:
   using Positions = std::vector<oplog::Timestamp>;
+  [[nodiscard]] bool at_cut(const std::function<void(const verify::Cut&)>& work, std::stop_token stop) override;
+  [[nodiscard]] bool is_running() const override { return true; }
+  // The pipeline, held, once it can be; none on a stop.
+  [[nodiscard]] Pipeline* take_cut(std::stop_token stop);
+  void make_verifier() REQUIRES(m_);
+  void end_verifier();
   void drive(std::stop_token stop);
   void follow_pair(std::stop_token stop);
   void connect(std::stop_token stop);
@@ -98,7 +109,7 @@ class Replicator final : public cli::Engine {
   mongo::Driver driver_;
   SystemClock clock_;
   WaitBoard waits_;
-  Throttle copy_throttle_{clock_}, apply_throttle_{clock_};
+  Throttle copy_throttle_{clock_}, apply_throttle_{clock_}, verify_throttle_{clock_};
   Gate copiers_{0};
   std::atomic<int> lanes_{0};
 
@@ -122,6 +133,7 @@ class Replicator final : public cli::Engine {
   status::State state_ GUARDED_BY(m_) = status::State::starting;
   std::string detail_ GUARDED_BY(m_);
   bool paused_ GUARDED_BY(m_) = false;
+  bool cut_taken_ GUARDED_BY(m_) = false;  // by at_cut(): the pipeline is held and must stay
   std::exception_ptr error_ GUARDED_BY(m_);
   bool connected_ GUARDED_BY(m_) = false;
   std::optional<Pipeline::Observed> last_observed_ GUARDED_BY(m_);
@@ -131,6 +143,7 @@ class Replicator final : public cli::Engine {
   std::optional<status::Handover> handover_ GUARDED_BY(m_);
   std::atomic<std::uint64_t> handovers_{0};
   std::optional<bool> handover_result_;  // drive: how the change of roles went that ends when the pair is replicating
+  std::unique_ptr<verify::Verifier> verifier_ GUARDED_BY(m_);  // from the first time on that it is replicating
   std::unique_ptr<copy::UserCopy> users_;
   Signal users_signal_;
   std::unique_ptr<Worker> users_worker_;  // drive makes and ends it

@@ -75,6 +75,19 @@ std::vector<std::string> UserCopy::differing() {
   return out;
 }
 
+std::vector<std::string> UserCopy::unlike() {
+  loaded_ = false;
+  load_target();
+  std::vector<std::string> out;
+  for (const auto& [name, doc] : read(source_, "local")) {
+    if (own_.contains(name)) continue;
+    auto it = there_.find(name);
+    if (it == there_.end()) out.push_back(name + " is missing on the target");
+    else if (!is_same(name, it->second, doc)) out.push_back(name + " is not on the target as it is on the source");
+  }
+  return out;
+}
+
 std::size_t UserCopy::sync(Upto upto) {
   load_target();
   auto wanted = read(source_, upto == Upto::now ? "linearizable" : "local");

@@ -32,6 +32,8 @@ class UserCopy {
   std::size_t sync(Upto upto = Upto::seen);
   // "user db.name", "role db.name": on both, and not the same; sync() would replace them.
   [[nodiscard]] std::vector<std::string> differing();
+  // The same with what is missing on the target, in words; both are read anew.
+  [[nodiscard]] std::vector<std::string> unlike();
 
  private:
   using Documents = std::map<std::string, bson::Document>;  // by "user <_id>" or "role <_id>"

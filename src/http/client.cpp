@@ -63,6 +63,8 @@ std::string Client::status_json() { return impl_->body_of(impl_->client.Get("/ap
 
 status::Status Client::status() { return status::from_json(status_json()); }
 
+std::string Client::verification_json() { return impl_->body_of(impl_->client.Get("/api/v1/verify")); }
+
 std::string Client::command(const std::string& name, const std::string& body) {
   auto answer = impl_->body_of(impl_->client.Post("/api/v1/" + name, body, "application/json"));
   return text_at(Json::parse(answer, nullptr, false), "state");

@@ -19,7 +19,8 @@ class Client {
 
   [[nodiscard]] std::string status_json();
   [[nodiscard]] status::Status status();
-  // "pause", "resume", "finish" or "throttle"; returns the state afterwards.
+  [[nodiscard]] std::string verification_json();
+  // "pause", "resume", "finish", "throttle", "verify" or "verify/cancel"; returns the state afterwards.
   std::string command(const std::string& name, const std::string& body = "{}");
   // What a switch-over demands; if nothing is refused and it is no dry run, it has been asked for.
   [[nodiscard]] std::vector<status::Condition> switch_over(bool dry_run);

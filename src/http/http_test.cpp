@@ -38,6 +38,14 @@ class FakeCommands : public status::Commands {
     return {{Kind::fine, "lag: 0.1 s", ""}, {Kind::warning, dry_run ? "dry" : "asked for", "mind it"}};
   }
   bool refuses = false;
+  void verify(const status::VerifyRequest& request) override {
+    if (request.namespaces == std::vector<std::string>{"busy.*"}) throw Error(Remedy::pause, "a verification is under way", "wait");
+    verification_.emplace();
+    verification_->request = request;
+  }
+  void cancel_verification() override { verification_.reset(); }
+  [[nodiscard]] std::optional<status::Verification> verification() const override { return verification_; }
+  [[nodiscard]] status::VerifyRequest usual_verification() const override { return {true, false, {}}; }
   std::atomic<int> calls{0};
 
  private:
@@ -49,6 +57,7 @@ class FakeCommands : public status::Commands {
     board_.set(next);
   }
   status::Throttles throttles_;
+  std::optional<status::Verification> verification_;
   void move(status::State state) {
     ++calls;
     auto next = *board_.get();
@@ -133,13 +142,30 @@ TEST_F(ServerTest, a_switch_over_tells_what_it_demands) {
 
 TEST_F(ServerTest, throttles_that_are_not_named_stay) {
   auto change = [&](const std::string& body) { return client().Post("/api/v1/throttle", body, "application/json")->status; };
-  EXPECT_EQ(change(R"({"copy_bytes_per_second": 7, "operations_per_second": 0, "copiers": 4, "lanes": 64})"), 200);
-  EXPECT_EQ(commands_.throttles(), (status::Throttles{7, 0, 4, 64}));
+  EXPECT_EQ(change(R"({"copy_bytes_per_second": 7, "operations_per_second": 0, "copiers": 4, "lanes": 64, "verify_bytes_per_second": 9})"), 200);
+  EXPECT_EQ(commands_.throttles(), (status::Throttles{7, 0, 4, 64, 9}));
+  EXPECT_EQ(change(R"({"verify_bytes_per_second": null})"), 200);
   EXPECT_EQ(change(R"({"copy_bytes_per_second": null, "lanes": 0})"), 200);
   EXPECT_EQ(commands_.throttles(), (status::Throttles{{}, 0, 4, 0}));
   for (const char* body : {"", "{}", R"({"lanes": 65})", R"({"copiers": null})", R"({"copiers": -1})", R"({"lanes": "4"})", R"({"lanes": 1.5})", R"({"lane": 1})", R"({"copiers": 1, "operations_per_second": "x"})"})
     EXPECT_EQ(change(body), 400) << body;
   EXPECT_EQ(commands_.throttles(), (status::Throttles{{}, 0, 4, 0}));
+}
+
+TEST_F(ServerTest, verifications_are_asked_for_shown_and_cancelled) {
+  EXPECT_EQ(client().Get("/api/v1/verify")->status, 404);
+  auto ask = [&](const std::string& body) { return client().Post("/api/v1/verify", body, "application/json")->status; };
+  EXPECT_EQ(ask(R"({"repair": true, "namespaces": ["shop.*"]})"), 200);
+  auto shown = Json::parse(client().Get("/api/v1/verify")->body);
+  EXPECT_EQ(shown["mode"], "bytes");  // as usual
+  EXPECT_EQ(shown["repair"], true);
+  EXPECT_EQ(shown["namespaces"], Json::parse(R"(["shop.*"])"));
+  EXPECT_EQ(ask(R"({"mode": "digest"})"), 200);
+  EXPECT_EQ(Json::parse(client().Get("/api/v1/verify")->body)["mode"], "digest");
+  EXPECT_EQ(ask(R"({"namespaces": ["busy.*"]})"), 409);
+  for (const char* body : {"[]", R"({"mode": "all"})", R"({"repair": 1})", R"({"namespaces": "shop.*"})", R"({"namespaces": ["shop"]})", R"({"speed": 1})"}) EXPECT_EQ(ask(body), 400) << body;
+  EXPECT_EQ(client().Post("/api/v1/verify/cancel")->status, 200);
+  EXPECT_EQ(client().Get("/api/v1/verify")->status, 404);
 }
 
 TEST_F(ServerTest, unknown_paths_and_methods_are_json_too) {

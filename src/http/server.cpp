@@ -71,7 +71,7 @@ std::optional<bool> take_flag(const std::string& body, const std::string& flag) 
 }
 
 constexpr const char* kThrottleHint =
-    "send some of {\"copy_bytes_per_second\": 20000000, \"operations_per_second\": null, \"copiers\": 4, \"lanes\": 8}: null is no limit, 0 stops it; copiers and lanes are 0 to 64";
+    "send some of {\"copy_bytes_per_second\": 20000000, \"operations_per_second\": null, \"copiers\": 4, \"lanes\": 8, \"verify_bytes_per_second\": null}: null is no limit, 0 stops it; copiers and lanes are 0 to 64";
 
 bool take_rate(const Json& value, status::Throttles& throttles, std::optional<std::uint64_t> status::Throttles::*rate) {
   if (!value.is_null() && !value.is_number_unsigned()) return false;
@@ -93,8 +93,34 @@ bool take_throttles(const std::string& body, status::Throttles& throttles) {
   return std::all_of(json.items().begin(), json.items().end(), [&](const auto& item) {
     if (item.key() == "copy_bytes_per_second") return take_rate(item.value(), throttles, &Throttles::copy_bytes);
     if (item.key() == "operations_per_second") return take_rate(item.value(), throttles, &Throttles::operations);
+    if (item.key() == "verify_bytes_per_second") return take_rate(item.value(), throttles, &Throttles::verify_bytes);
     if (item.key() == "copiers") return take_count(item.value(), throttles, &Throttles::copiers);
     return item.key() == "lanes" && take_count(item.value(), throttles, &Throttles::lanes);
+  });
+}
+
+constexpr const char* kVerifyHint = "send some of {\"mode\": \"digest\", \"repair\": false, \"namespaces\": [\"shop.*\"]}; mode is digest or bytes";
+
+bool take_namespaces(const Json& value, status::VerifyRequest& request) {
+  if (!value.is_array()) return false;
+  request.namespaces.clear();
+  for (const auto& one : value) {
+    if (!one.is_string() || one.get<std::string>().find('.') == std::string::npos) return false;
+    request.namespaces.push_back(one.get<std::string>());
+  }
+  return true;
+}
+
+bool take_request(const std::string& body, status::VerifyRequest& request) {
+  if (body.empty()) return true;
+  auto json = Json::parse(body, nullptr, false);
+  if (!json.is_object()) return false;
+  return std::all_of(json.items().begin(), json.items().end(), [&](const auto& item) {
+    if (item.key() == "namespaces") return take_namespaces(item.value(), request);
+    if (item.key() == "repair" && item.value().is_boolean()) return request.repair = item.value().template get<bool>(), true;
+    if (item.key() != "mode" || (item.value() != "digest" && item.value() != "bytes")) return false;
+    request.bytes = item.value() == "bytes";
+    return true;
   });
 }
 
@@ -114,6 +140,7 @@ struct Server::Impl {
   void add_throttle();
   void add_switchover();
   void add_command_with_flag(const std::string& name, const std::string& flag, void (status::Commands::*command)(bool));
+  void add_verify();
   void only_by_post(const std::string& path);
   [[nodiscard]] Handler guarded(Handler handler) const;
   void bind();
@@ -165,10 +192,12 @@ void Server::Impl::set_routes() {
   add_command("pause", &status::Commands::pause);
   add_command("resume", &status::Commands::resume);
   add_command("finish", &status::Commands::finish);
+  add_command("verify/cancel", &status::Commands::cancel_verification);
   add_throttle();
   add_switchover();
   add_command_with_flag("failover", "force", &status::Commands::fail_over);
   add_command_with_flag("rejoin", "copy", &status::Commands::rejoin);
+  add_verify();
 }
 
 void Server::Impl::add_command(const std::string& name, void (status::Commands::*command)()) {
@@ -244,11 +273,30 @@ void Server::Impl::add_switchover() {
   only_by_post("/api/v1/switchover");
 }
 
+void Server::Impl::add_verify() {
+  server.Post("/api/v1/verify", guarded([this](const httplib::Request& request, httplib::Response& response) {
+                auto wanted = commands.usual_verification();
+                if (!take_request(request.body, wanted)) return answer_error(response, 400, "the body does not say what to verify", kVerifyHint);
+                log::info("http", "verify asked for by {}", request.remote_addr);
+                try {
+                  commands.verify(wanted);
+                } catch (const Error& e) {
+                  return answer_error(response, 409, e.what(), e.hint());
+                }
+                answer(response, 200, {{"ok", true}, {"state", status::to_string(board.get()->state)}});
+              }));
+  server.Get("/api/v1/verify", guarded([this](const httplib::Request&, httplib::Response& response) {
+               auto verification = commands.verification();
+               if (!verification) return answer_error(response, 404, "nothing has been verified yet", "POST /api/v1/verify, or mongotwin verify");
+               response.set_content(status::to_json(*verification, status::Lists::with) + "\n", "application/json");
+             }));
+}
+
 void Server::Impl::set_errors() {
   server.set_error_handler([](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
     auto what = response.status == 404 ? std::string("there is nothing under this path") : fmt::format("the request can't be answered (HTTP status {})", response.status);
-    answer_error(response, response.status, what, "GET /api/v1/status, GET /healthz, POST /api/v1/pause, /api/v1/resume, /api/v1/finish, /api/v1/throttle, /api/v1/switchover, /api/v1/failover, /api/v1/rejoin");
+    answer_error(response, response.status, what, "GET /api/v1/status, /api/v1/verify, GET /healthz, POST /api/v1/pause, /api/v1/resume, /api/v1/finish, /api/v1/throttle, /api/v1/switchover, /api/v1/failover, /api/v1/rejoin, /api/v1/verify, /api/v1/verify/cancel");
   });
   server.set_exception_handler([](const httplib::Request& request, httplib::Response& response, std::exception_ptr thrown) {
     std::string what = "unknown";

@@ -5,6 +5,9 @@
 //   POST /api/v1/switchover {"dry_run":true}   200 {"ok":true,"state":…,"conditions":[{kind,what,hint}]}; 409 with the same list
 //   POST /api/v1/failover {"force":true}, /api/v1/rejoin {"copy":true}   as pause; the status tells how it goes on
 //   POST /api/v1/pause, resume, finish   200 {"ok":true,"state":…}; 409 {"error":{what,hint}} if refused
+//   POST /api/v1/throttle                the same
+//   POST /api/v1/verify, verify/cancel   the same
+//   GET  /api/v1/verify                  the verification under way, or the last one, with its list; 404 before the first
 // Errors are JSON too. It binds exactly the address it was given and knows no authentication: guard.h says what it
 // refuses for the sake of browsers. The board and the commands must outlive it. start() and stop() by one thread;
 // requests are served by threads of its own, named http.

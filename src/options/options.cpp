@@ -26,7 +26,7 @@ const Field* find(const Fields& fields, const std::string& key) {
 
 Fields top(const Field& document) {
   return document.fields({"link", "source", "target", "shard_credentials", "databases", "namespaces", "rename", "on_existing_target", "copy_users", "sharding", "zones",
-                          "api", "lanes", "copiers", "reading", "read_preference", "indexes", "index_builds", "memory_limit", "journal", "throttle", "hooks", "switchover", "log"});
+                          "api", "lanes", "copiers", "reading", "read_preference", "indexes", "index_builds", "memory_limit", "journal", "throttle", "hooks", "switchover", "verify", "log"});
 }
 
 std::string uri(const Field& document, const Fields& fields, const std::string& key) {
@@ -200,6 +200,26 @@ Switchover switchover(const Field& field) {
   return out;
 }
 
+// "90s", "30min", "12h".
+std::uint64_t duration_s(const Field& field) {
+  static const std::string kAllowed = "off, or a number with s, min or h, such as 30min";
+  auto text = field.text(kAllowed);
+  auto end = text.find_first_not_of("0123456789");
+  auto number = text.substr(0, end), unit = end == std::string::npos ? std::string() : text.substr(end);
+  std::uint64_t seconds = unit == "s" ? 1 : unit == "min" ? 60 : unit == "h" ? 3600 : 0;
+  if (seconds == 0 || number.empty() || number.size() > 6) field.refuse(field.quoted(text) + " is no time", kAllowed);
+  return seconds * std::stoull(number);
+}
+
+Verify verify(const Field& field) {
+  auto fields = field.fields({"mode", "bytes_per_second", "continuous"});
+  Verify out;
+  if (const auto* mode = find(fields, "mode")) out.bytes = mode->choice<bool>({{"digest", false}, {"bytes", true}});
+  if (const auto* rate = find(fields, "bytes_per_second")) out.bytes_per_second = rate->size_bytes(0, kMemoryBytesMost);
+  if (const auto* pause = find(fields, "continuous"); pause != nullptr && pause->text("off, or 30min") != "off") out.continuous_pause_s = duration_s(*pause);
+  return out;
+}
+
 Log log_options(const Field& field) {
   auto fields = field.fields({"level", "file"});
   Log out;
@@ -249,6 +269,7 @@ Options load(const std::string& path) {
   if (const auto* f = find(fields, "throttle")) o.throttle = throttle(*f);
   if (const auto* f = find(fields, "hooks")) read_hooks(o, *f);
   if (const auto* f = find(fields, "switchover")) o.switchover = switchover(*f);
+  if (const auto* f = find(fields, "verify")) o.verify = verify(*f);
   if (const auto* f = find(fields, "log")) o.log = log_options(*f);
   return o;
 }
@@ -281,7 +302,8 @@ std::string throttle_change(const ThrottleTexts& texts) {
   add("operations_per_second", texts.operations, true, [](const Field& f) { return static_cast<std::uint64_t>(f.whole_number(0, 1'000'000'000)); });
   add("copiers", texts.copiers, false, workers);
   add("lanes", texts.lanes, false, workers);
-  if (out.empty()) throw Error(Remedy::fix_config, "there is no limit to change", "give some of --copy, --operations, --copiers and --lanes");
+  add("verify_bytes_per_second", texts.verify, true, [](const Field& f) { return f.size_bytes(0, kMemoryBytesMost); });
+  if (out.empty()) throw Error(Remedy::fix_config, "there is no limit to change", "give some of --copy, --operations, --copiers, --lanes and --verify");
   return out + "}";
 }
 

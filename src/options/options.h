@@ -80,6 +80,12 @@ struct Switchover {
   int closed_max_s = 60;  // writes are not closed for longer: then all is put back
 };
 
+struct Verify {
+  bool bytes = false;                                // by digests
+  std::optional<std::uint64_t> bytes_per_second;     // read from the source; empty: no limit
+  std::optional<std::uint64_t> continuous_pause_s;   // between one verification and the next; empty: only when asked for
+};
+
 struct Log {
   log::Level level = log::Level::info;
   std::string file;  // empty: stderr only
@@ -106,6 +112,7 @@ struct Options {
   Throttle throttle;
   Hooks source_hooks, target_hooks;
   Switchover switchover;
+  Verify verify;
   Log log;
   bool reversed = false;  // not from the file: see reversed()
 };
@@ -124,6 +131,7 @@ struct Options {
 struct ThrottleTexts {
   std::string copy, operations;  // "20MB" and "5000", or "off"
   std::string copiers, lanes;    // "4"
+  std::string verify;            // "20MB" or "off"
 };
 // The body of POST /api/v1/throttle for them. Throws Error(fix_config).
 [[nodiscard]] std::string throttle_change(const ThrottleTexts& texts);

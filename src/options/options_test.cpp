@@ -53,6 +53,19 @@ class OptionsTest : public testing::Test {
   fs::path folder_;
 };
 
+TEST_F(OptionsTest, how_verifications_are_made) {
+  auto none = loaded(kPair).verify;
+  EXPECT_FALSE(none.bytes || none.bytes_per_second || none.continuous_pause_s);
+  auto all = loaded(kPair + std::string("verify: {mode: bytes, bytes_per_second: 20MB, continuous: 30min}\n")).verify;
+  EXPECT_TRUE(all.bytes);
+  EXPECT_EQ(all.bytes_per_second, 20'000'000u);
+  EXPECT_EQ(all.continuous_pause_s, 1800u);
+  EXPECT_FALSE(loaded(kPair + std::string("verify: {continuous: off}\n")).verify.continuous_pause_s);
+  EXPECT_EQ(loaded(kPair + std::string("verify: {continuous: 12h}\n")).verify.continuous_pause_s, 43'200u);
+  for (const char* wrong : {"7", "7d", "h", "-1s", "9999999s"}) expect_refused(std::string("verify: {continuous: ") + wrong + "}\n", "twin.yaml:3: key verify.continuous:");
+  expect_refused("verify: {mode: all}\n", "twin.yaml:3: key verify.mode:");
+}
+
 TEST_F(OptionsTest, two_lines_are_enough_and_the_rest_has_defaults) {
   auto o = loaded(kPair);
   EXPECT_EQ(o.link, "twin");
@@ -131,6 +144,7 @@ TEST_F(OptionsTest, reversed_all_that_belongs_to_a_cluster_goes_with_it) {
 
 TEST(ThrottleChange, is_what_the_command_line_says) {
   EXPECT_EQ(throttle_change({"20MB", "off", "2", "0"}), R"({"copy_bytes_per_second": 20000000, "operations_per_second": null, "copiers": 2, "lanes": 0})");
+  EXPECT_EQ(throttle_change({{}, {}, {}, {}, "off"}), R"({"verify_bytes_per_second": null})");
   EXPECT_EQ(throttle_change({{}, {}, {}, "64"}), R"({"lanes": 64})");
   for (const ThrottleTexts& wrong : {ThrottleTexts{}, ThrottleTexts{"20", {}, {}, {}}, ThrottleTexts{{}, "many", {}, {}}, ThrottleTexts{{}, {}, "off", {}}, ThrottleTexts{{}, {}, {}, "65"}})
     EXPECT_THROW((void)throttle_change(wrong), Error);

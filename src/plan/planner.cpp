@@ -36,6 +36,7 @@ void Planner::start_at(std::vector<Timestamp> start, std::vector<Timestamp> exac
 
 void Planner::hold(bool on) {
   Lock lock(m_);
+  if (held_ == on) return;  // drained already, it stays so
   held_ = on;
   drained_ = false;
 }

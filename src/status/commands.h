@@ -8,12 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "status/verification.h"
+
 namespace mongotwin::status {
 
 // 0 stops that work until it is changed.
 struct Throttles {
   std::optional<std::uint64_t> copy_bytes, operations;  // a second; empty: no limit
   int copiers = 0, lanes = 0;                           // how many work at once, kWorkersMax at most
+  std::optional<std::uint64_t> verify_bytes;            // a second, read from the source by a verification
   bool operator==(const Throttles&) const = default;
 };
 
@@ -42,6 +45,11 @@ class Commands {
   virtual void fail_over(bool force) = 0;
   // After a failover: the old source becomes the follower. `may_copy`: also where only a new copy helps.
   virtual void rejoin(bool may_copy) = 0;
+  // Compares both clusters beside the replication; one at a time.
+  virtual void verify(const VerifyRequest& request) = 0;
+  virtual void cancel_verification() = 0;
+  [[nodiscard]] virtual std::optional<Verification> verification() const = 0;  // under way, or the last one
+  [[nodiscard]] virtual VerifyRequest usual_verification() const = 0;          // what the configuration says of them
 };
 
 }  // namespace mongotwin::status

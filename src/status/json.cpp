@@ -195,6 +195,7 @@ Status read_status(const Json& j) {
     read(*at, "operations_per_second", s.throttle.operations);
     read(*at, "copiers", s.throttle.copiers);
     read(*at, "lanes", s.throttle.lanes);
+    read(*at, "verify_bytes_per_second", s.throttle.verify_bytes);
   }
   if (auto at = j.find("journal"); at != j.end()) {
     read(*at, "bytes", s.journal.bytes);
@@ -206,6 +207,7 @@ Status read_status(const Json& j) {
   if (auto at = j.find("index_builds"); at != j.end())
     for (const auto& one : *at) s.index_builds.push_back(read_index_build(one));
   if (j.contains("ops")) s.ops = read_ops(j["ops"]);
+  if (auto at = j.find("verification"); at != j.end() && at->is_object()) s.verification = verification_from_json(at->dump());
   read(j, "warnings", s.warnings);
   read(j, "roles_swapped", s.roles_swapped);
   if (auto at = j.find("handover"); at != j.end() && at->is_object()) s.handover = read_handover(*at);
@@ -229,10 +231,11 @@ std::string to_json(const Status& s) {
               {"lag_ms", or_null(s.lag_ms)},
               {"positions", write_positions(s.positions)},
               {"journal", {{"bytes", s.journal.bytes}, {"bytes_max", s.journal.bytes_max}, {"age_s", or_null(s.journal.age_s)}, {"full", s.journal.full}}},
-              {"throttle", {{"copy_bytes_per_second", or_null(s.throttle.copy_bytes)}, {"operations_per_second", or_null(s.throttle.operations)}, {"copiers", s.throttle.copiers}, {"lanes", s.throttle.lanes}}},
+              {"throttle", {{"copy_bytes_per_second", or_null(s.throttle.copy_bytes)}, {"operations_per_second", or_null(s.throttle.operations)}, {"copiers", s.throttle.copiers}, {"lanes", s.throttle.lanes}, {"verify_bytes_per_second", or_null(s.throttle.verify_bytes)}}},
               {"copy", write(s.copy)},
               {"index_builds", write(s.index_builds)},
               {"ops", write(s.ops)},
+              {"verification", s.verification ? Json::parse(to_json(*s.verification, Lists::without)) : Json(nullptr)},
               {"warnings", redacted(s.warnings)},
               {"roles_swapped", s.roles_swapped},
               {"handover", write_handover(s.handover)},

@@ -99,6 +99,7 @@ struct Status {
   CopyProgress copy;
   std::vector<IndexBuild> index_builds;
   OpsProgress ops;
+  std::optional<Verification> verification;  // without its lists
   std::vector<std::string> warnings;
   std::optional<Failure> error;
   bool roles_swapped = false;  // source and target are not what the configuration calls them

@@ -25,6 +25,9 @@ Status full() {
   s.index_builds = {{"shop.orders", {"email", "n"}, "scanning the collection", 50, 200}, {"shop.carts", {"n"}, "", {}, {}}};
   s.ops = {100, 90, 12.5, {{"insert", 60}, {"update", 30}}};
   s.warnings = {"slow"};
+  s.verification.emplace();
+  s.verification->verdict = Verdict::different;
+  s.verification->differences = 3;
   s.error = Failure{"what", "hint", "pause"};
   return s;
 }
@@ -44,7 +47,9 @@ TEST(Status, json_has_the_names_of_the_contract) {
   EXPECT_EQ(j["lag_ms"], 250);
   EXPECT_EQ(j["source"]["shards"], nlohmann::json({"a", "b"}));
   EXPECT_EQ(j["positions"]["a"]["applied"], nlohmann::json({{"t", 7}, {"i", 2}}));
-  EXPECT_EQ(j["throttle"], nlohmann::json({{"copy_bytes_per_second", 20'000'000}, {"operations_per_second", nullptr}, {"copiers", 4}, {"lanes", 8}}));
+  EXPECT_EQ(j["throttle"], nlohmann::json({{"copy_bytes_per_second", 20'000'000}, {"operations_per_second", nullptr}, {"copiers", 4}, {"lanes", 8}, {"verify_bytes_per_second", nullptr}}));
+  EXPECT_EQ(j["verification"]["verdict"], "different");
+  EXPECT_FALSE(j["verification"].contains("list"));
   EXPECT_EQ(j["copy"]["ranges_total"], 4);
   EXPECT_EQ(j["copy"]["documents_per_second"], 4.5);
   EXPECT_EQ(j["copy"]["bytes_per_second"], 450);
@@ -60,6 +65,7 @@ TEST(Status, unknown_values_are_null_and_empty_ones_keep_their_type) {
   EXPECT_EQ(j["state"], "starting");
   EXPECT_TRUE(j["lag_ms"].is_null());
   EXPECT_TRUE(j["error"].is_null());
+  EXPECT_TRUE(j["verification"].is_null());
   EXPECT_TRUE(j["copy"]["eta_s"].is_null());
   EXPECT_TRUE(j["positions"].is_object());
   EXPECT_TRUE(j["ops"]["by_kind"].is_object());

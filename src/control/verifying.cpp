@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the Replicator serves a verification: commands, and cuts at which nothing is applied.
+#include <fmt/format.h>
+
+#include "control/replicator.h"
+
+namespace mongotwin::control {
+
+using status::State;
+
+namespace {
+constexpr std::chrono::milliseconds kLookForCut{5};
+}
+
+void Replicator::make_verifier() {
+  std::optional<std::vector<std::string>> users;
+  if (options_.copy_users) users = options_.copy_users->exclude;
+  verify::Pairing pairing{*pair_->source, *pair_->target, pair_->filter, holds_, pair_->sharding, *layout_, saved_.emptied, std::move(users)};
+  verify::VerifierOptions options{options_.verify.bytes, {}};
+  if (options_.verify.continuous_pause_s) options.continuously = std::chrono::seconds(*options_.verify.continuous_pause_s);
+  verifier_ = std::make_unique<verify::Verifier>(std::move(pairing), static_cast<verify::Replication&>(*this), verify_throttle_, options_.link, options);
+}
+
+// Not under the lock: what is under way may be asking for a cut.
+void Replicator::end_verifier() {
+  auto* verifier = [&] {
+    Lock lock(m_);
+    return verifier_.get();
+  }();
+  if (verifier != nullptr) verifier->end();
+}
+
+void Replicator::verify(const status::VerifyRequest& request) {
+  Lock lock(m_);
+  if (state_ != State::replicating || !verifier_)
+    throw Error(Remedy::pause, fmt::format("can't verify while {}: the target is compared as a state that the source has had", status::to_string(state_)), "wait until it is replicating");
+  verifier_->start(request);
+}
+
+void Replicator::cancel_verification() {
+  Lock lock(m_);
+  if (verifier_) verifier_->cancel();
+}
+
+std::optional<status::Verification> Replicator::verification() const {
+  Lock lock(m_);
+  return verifier_ ? verifier_->newest() : std::nullopt;
+}
+
+Pipeline* Replicator::take_cut(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    {
+      Lock lock(m_);
+      if (error_) throw Error(Remedy::pause, "the replication has failed meanwhile", "see its error; then start it again and verify again");
+      if (state_ != State::replicating) throw Error(Remedy::pause, fmt::format("it is {} meanwhile", status::to_string(state_)), "verify again when it is replicating");
+      // One that is to be made again, with other shards, is not kept from that.
+      if (pipeline_ && pipeline_->exact() && !pipeline_->shard_change()) {
+        cut_taken_ = true;
+        pipeline_->hold(true);
+        return pipeline_.get();
+      }
+    }
+    if (!sleep_for(stop, kLookForCut)) break;
+  }
+  return nullptr;
+}
+
+bool Replicator::at_cut(const std::function<void(const verify::Cut&)>& work, std::stop_token stop) {
+  auto* pipeline = take_cut(stop);
+  if (pipeline == nullptr) return false;
+  struct Release {
+    Replicator& r;
+    ~Release() {
+      Lock lock(r.m_);
+      r.cut_taken_ = false;
+      if (r.pipeline_) r.pipeline_->hold(r.paused_);
+    }
+  } release{*this};
+  while (!pipeline->drained()) {
+    if (!sleep_for(stop, kLookForCut)) return false;
+    Lock lock(m_);
+    if (error_) throw Error(Remedy::pause, "the replication has failed meanwhile", "see its error; then start it again and verify again");
+  }
+  verify::Cut cut;
+  for (auto position : pipeline->observe().applied) cut.source = std::max(cut.source, position);
+  cut.clean = !pair_->source->sharded() || pipeline->nothing_open();
+  work(cut);
+  return true;
+}
+
+}  // namespace mongotwin::control

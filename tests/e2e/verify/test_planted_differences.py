@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In the middle of writes every planted difference is found and named, nothing else is, and a repair mends it."""
+
+from __future__ import annotations
+
+from e2e import planting
+from e2e.hot import HotDocuments
+from e2e.verifying import assert_identical, named, verify
+
+
+def _follow(pair, sharded):
+    if sharded:
+        pair.source.shard_collection(planting.NS, {"_id": "hashed"})
+    planting.fill(pair.source_client)
+    hot = HotDocuments(pair.source_client)
+    hot.fill()
+    twin = pair.twin().start()
+    twin.wait_for_state("replicating")
+    return twin, hot
+
+
+def _found_and_mended(pair, sharded=False):
+    twin, hot = _follow(pair, sharded)
+    hot.start()
+    try:
+        assert_identical(verify(twin))
+        said = planting.plant_documents(pair.target_client)
+        names = planting.plant_definitions(pair.target_client)
+
+        found = verify(twin)
+        documents = {key: what for key, what in named(found).items() if " " in key}
+        assert documents == said
+        assert {one["ns"] for one in found["list"] if not one["id"]} == names
+        for one in found["list"]:
+            assert one["way_out"] and one["first_seen_ms"] <= one["last_seen_ms"], one
+
+        by_bytes = verify(twin, mode="bytes", namespaces=["plant.doc*"])
+        assert {key: what for key, what in named(by_bytes).items() if " " in key} == {**said, **planting.unseen()}
+
+        repaired = verify(twin, mode="bytes", repair=True, namespaces=["plant.doc*"])
+        assert repaired["repaired"] == len(said) + len(planting.unseen())
+        assert all(one["repaired"] for one in repaired["list"] if one["id"])
+        assert twin.log().count(" repaired: ") == repaired["repaired"]
+
+        planting.mend_definitions(pair.target_client)
+        assert_identical(verify(twin))
+        assert_identical(verify(twin, mode="bytes"))
+    finally:
+        hot.stop()
+    twin.finish()
+    pair.assert_identical()
+
+
+def test_replica_sets(replica_sets):
+    _found_and_mended(replica_sets)
+
+
+def test_sharded_clusters(sharded_clusters):
+    _found_and_mended(sharded_clusters, sharded=True)
+
+
+def test_replica_set_to_sharded(set_to_sharded):
+    pair = set_to_sharded
+    pair.target.shard_collection(planting.NS, {"_id": "hashed"})  # beforehand: a layout of its own
+    _found_and_mended(pair)
