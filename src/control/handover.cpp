@@ -13,6 +13,7 @@ namespace mongotwin::control {
 
 namespace {
 constexpr std::chrono::milliseconds kLookEvery{100}, kPublishedLook{10};
+constexpr std::chrono::milliseconds kLookAtMost{500};  // of closed writes
 constexpr int kPublishedMost = 500;
 constexpr const char* kFollowing = "following";
 }
@@ -20,6 +21,20 @@ constexpr const char* kFollowing = "following";
 using checkpoint::Phase;
 using status::Condition;
 using status::State;
+
+namespace {
+
+Condition of_last_verification(const std::optional<status::Verification>& last) {
+  using Kind = Condition::Kind;
+  constexpr auto kHint = "mongotwin verify, while writes go on, says whether all is the same";
+  if (!last || last->verdict == status::Verdict::running) return {Kind::warning, "the pair has not been verified", kHint};
+  auto text = "last verification: " + status::verdict_text(*last);
+  if (last->verdict == status::Verdict::different && last->repaired < last->differences) return {Kind::refused, text, "mongotwin verify --repair, then verify again"};
+  bool known = last->verdict == status::Verdict::identical || last->verdict == status::Verdict::different;
+  return {known ? Kind::fine : Kind::warning, text, known ? "" : kHint};
+}
+
+}  // namespace
 
 void Replicator::set_handover(const std::function<void(status::Handover&)>& change) {
   Lock lock(m_);
@@ -76,6 +91,7 @@ std::vector<Condition> Replicator::switch_over(bool dry_run) {
     Lock shape(shape_m_);
     auto behind = board_.get()->lag_ms;
     conditions = Switchover::conditions(*pair, options, behind ? std::optional(std::chrono::milliseconds(*behind)) : std::nullopt);
+    conditions.push_back(of_last_verification(board_.get()->verification));
   }
   bool refused = std::any_of(conditions.begin(), conditions.end(), [](const auto& c) { return c.kind == Condition::Kind::refused; });
   if (dry_run || refused) return conditions;
@@ -100,9 +116,16 @@ void Replicator::change_roles(std::stop_token stop) {
   auto last_call = [&] {
     if (users_) users_->sync(copy::UserCopy::Upto::now);
   };
+  auto compare = [&] {
+    auto found = look_quickly(kLookAtMost, stop);
+    if (found.verdict == status::Verdict::failed) throw Error(Remedy::pause, "whether both clusters are the same could not be seen: " + found.failure, "mongotwin verify, then try again");
+    if (found.verdict != status::Verdict::different) return;
+    auto first = found.listed.empty() ? std::string() : fmt::format(", such as {}{}{}: {}", found.listed.front().ns, found.listed.front().id.empty() ? "" : " ", found.listed.front().id, found.listed.front().what);
+    throw Error(Remedy::pause, fmt::format("the target is not what the source is: {} difference{}{}", found.differences, found.differences == 1 ? "" : "s", first), "mongotwin verify names them all, --repair mends documents");
+  };
   again_ = true;
   try {
-    auto outcome = make_switchover().run(*pipeline, saved_, last_call, stop);
+    auto outcome = make_switchover().run(*pipeline, saved_, last_call, compare, stop);
     set_handover([&](auto& h) {
       h.step = kFollowing;
       h.closed_ms = outcome.closed.count();

@@ -17,6 +17,7 @@ using status::State;
 
 namespace {
 constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000}, kUsersEvery{2'000};
+constexpr std::chrono::milliseconds kFinalLook{2'000};
 constexpr int kReconnectMost = 30;
 
 // options knows neither copy nor mongo.
@@ -625,6 +626,16 @@ void Replicator::finish_link(std::stop_token stop) {
   waits_.report("users", {});
   if (users_) retrying(stop, [&] { users_->sync(copy::UserCopy::Upto::now); });
   if (stop.stop_requested()) return;
+  set_state(State::finishing, "comparing definitions, counts and samples");
+  auto found = look_quickly(kFinalLook, stop);
+  if (stop.stop_requested()) return;
+  finish_report_ = status::verdict_text(found);
+  if (found.verdict != status::Verdict::identical) {
+    for (const auto& d : found.listed) log::warn("control", "finish: {}{}{}: {}", d.ns, d.id.empty() ? "" : " ", d.id, d.what);
+    Lock lock(m_);
+    pair_->warnings.push_back(fmt::format("a look at both clusters before the end said: {}{}{}; mongotwin verify --config … compares them in full", finish_report_, found.listed.empty() ? "" : ", such as in " + found.listed.front().ns,
+                                          found.listed.empty() ? "" : ": " + found.listed.front().what));
+  }
   retrying(stop, [&] { pipeline->save_phase(Phase::finishing); });
   restore(stop);
 }
@@ -651,8 +662,8 @@ void Replicator::restore(std::stop_token stop) {
   }
   done.reset();
   journal::DiskJournal::remove(options_.journal.path);
-  set_state(State::finished);
-  log::info("control", "finished: the target stands on its own");
+  set_state(State::finished, finish_report_.empty() ? "" : "a last look at definitions, counts and samples: " + finish_report_);
+  log::info("control", "finished: the target stands on its own{}{}", finish_report_.empty() ? "" : "; a last look said: ", finish_report_);
 }
 
 void Replicator::pause() {

@@ -55,6 +55,8 @@ class Replicator final : public cli::Engine, private verify::Replication {
   // The pipeline, held, once it can be; none on a stop.
   [[nodiscard]] Pipeline* take_cut(std::stop_token stop);
   void make_verifier() REQUIRES(m_);
+  // Definitions, counts and samples, while nothing is applied and the pipeline stands at the source's end.
+  [[nodiscard]] status::Verification look_quickly(std::chrono::milliseconds budget, std::stop_token stop);
   void end_verifier();
   void drive(std::stop_token stop);
   void follow_pair(std::stop_token stop);
@@ -139,6 +141,7 @@ class Replicator final : public cli::Engine, private verify::Replication {
   std::optional<Pipeline::Observed> last_observed_ GUARDED_BY(m_);
   Pipeline::Observed before_ GUARDED_BY(m_);  // counters of the pipelines before this one
   std::atomic<bool> finish_requested_{false}, switch_requested_{false}, failover_requested_{false}, rejoin_requested_{false}, rejoin_may_copy_{false};
+  std::string finish_report_;  // drive
   bool again_ = false;  // drive: the pair is to be connected to anew, its roles or its state have changed
   std::optional<status::Handover> handover_ GUARDED_BY(m_);
   std::atomic<std::uint64_t> handovers_{0};

@@ -152,7 +152,7 @@ void Switchover::demand_own_place() {
     throw Error(Remedy::pause, fmt::format("the source has a link of the name \"{}\" already: it is itself the target of another pair", p_.options.link), "two pairs that share a cluster need two names: `link`");
 }
 
-Switchover::Outcome Switchover::run(Pipeline& pipeline, const Checkpoint& saved, const std::function<void()>& last_call, std::stop_token stop) {
+Switchover::Outcome Switchover::run(Pipeline& pipeline, const Checkpoint& saved, const std::function<void()>& last_call, const std::function<void()>& compare, std::stop_token stop) {
   deadline_ = Clock::now() + std::chrono::seconds(p_.options.switchover.closed_max_s);
   auto found = [&](WriteBlock& block, std::optional<bool> known) {
     if (known) return *known;
@@ -177,6 +177,10 @@ Switchover::Outcome Switchover::run(Pipeline& pipeline, const Checkpoint& saved,
     close(stop);
     drain(pipeline, stop);
     last_call();
+    // Before anything held is given back: what is held is expected to differ, and nothing else is.
+    step("verifying");
+    compare();
+    check_time();
     give_back(handover, stop);
     decide(saved.generation, stop);
   } catch (const Error& e) {

@@ -44,9 +44,10 @@ class Switchover {
     std::chrono::milliseconds closed{0};  // from the first refused write to the first one taken
     std::vector<std::string> notes;       // writes that slipped past the block
   };
-  // `saved`: of this direction. `last_call` is called with the pipeline drained: what else must be brought over. Throws
-  // Error; all is as before then, and if not, the text says what is left to do.
-  Outcome run(Pipeline& pipeline, const checkpoint::Checkpoint& saved, const std::function<void()>& last_call, std::stop_token stop);
+  // `saved`: of this direction. With the pipeline drained `last_call` brings over what else there is, and `compare` looks
+  // whether both are the same; it throws if not. Throws Error; all is as before then, and if not, the text says what is
+  // left to do.
+  Outcome run(Pipeline& pipeline, const checkpoint::Checkpoint& saved, const std::function<void()>& last_call, const std::function<void()>& compare, std::stop_token stop);
 
   // For a start, as soon as the clusters are there: ends what a process that is gone has begun, whether that was decided or
   // not. It tries until a stop is requested. True if there was something to do: the checkpoint is to be loaded again.

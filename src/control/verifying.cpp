@@ -21,6 +21,29 @@ void Replicator::make_verifier() {
   verifier_ = std::make_unique<verify::Verifier>(std::move(pairing), static_cast<verify::Replication&>(*this), verify_throttle_, options_.link, options);
 }
 
+status::Verification Replicator::look_quickly(std::chrono::milliseconds budget, std::stop_token stop) {
+  class Drained final : public verify::Replication {
+   public:
+    explicit Drained(oplog::Timestamp at) : at_(at) {}
+    bool at_cut(const std::function<void(const verify::Cut&)>& work, std::stop_token) override {
+      work({at_, true});
+      return true;
+    }
+    [[nodiscard]] bool is_running() const override { return true; }
+
+   private:
+    oplog::Timestamp at_;
+  };
+  oplog::Timestamp at;
+  {
+    Lock lock(m_);
+    for (auto ts : pipeline_->observe().applied) at = std::max(at, ts);
+  }
+  Drained drained(at);
+  verify::Pairing pairing{*pair_->source, *pair_->target, pair_->filter, holds_, pair_->sharding, *layout_, saved_.emptied, {}};
+  return verify::verify_quickly(pairing, drained, budget, stop);
+}
+
 // Not under the lock: what is under way may be asking for a cut.
 void Replicator::end_verifier() {
   auto* verifier = [&] {
