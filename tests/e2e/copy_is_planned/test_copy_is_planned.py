@@ -54,6 +54,7 @@ def test_samples_that_are_newer_than_the_last_document(make_pair, tmp_path, targ
         bounds = [r["min"]["_id"] for r in ranges if "min" in r] + [r["max"]["_id"] for r in ranges if "max" in r]
         assert max(bounds) == MANY - 1, "a range begins above the last document"
         _finish(pair, twin)
+        pair.close()
         source.kill()
 
 
