@@ -194,6 +194,7 @@ int say(const std::string& what, const std::string& hint) {
   log::quiet(true);
   log::error("cli", "{}", sentence);
   log::quiet(false);
+  std::fflush(stdout);  // what was printed before comes first
   fmt::print(stderr, "mongotwin: {}\n", sentence);
   return 1;
 }

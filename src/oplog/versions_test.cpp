@@ -41,8 +41,13 @@ class VersionsTest : public ::testing::Test {
     b.fields_of(bson::Document::from_json("{" + json + "}")).timestamp("ts", at(++now_)).int64("t", 1).int32("v", 2);
     return parse_entry(b.finish());
   }
-  std::string tell(const std::string& fields, ShardIndex shard = 0) { return text(assembler_.feed(shard, logged(fields))); }
-  std::vector<Op> ops(const std::string& fields) { return assembler_.feed(0, logged(fields)); }
+  std::string tell(const std::string& fields, ShardIndex shard = 0) { return text(ops(fields, shard)); }
+  std::vector<Op> ops(const std::string& fields, ShardIndex shard = 0) {
+    auto out = assembler_.feed(shard, logged(fields));
+    while (assembler_.has_more())
+      for (auto& op : assembler_.more()) out.push_back(std::move(op));
+    return out;
+  }
   void list(ShardIndex shard, const std::string& ns, int id, const std::string& options = "{}") {
     catalog_.add({shard, ns, uuid(id), bson::Document::from_json(options), {"_id_"}, true});
   }
