@@ -118,7 +118,10 @@ void Replicator::change_roles(std::stop_token stop) {
   };
   auto compare = [&] {
     auto found = look_quickly(kLookAtMost, stop);
-    if (found.verdict == status::Verdict::failed) throw Error(Remedy::pause, "whether both clusters are the same could not be seen: " + found.failure, "mongotwin verify, then try again");
+    if (found.verdict == status::Verdict::failed || found.verdict == status::Verdict::cancelled) {
+      log::warn("control", "switch-over: not everything could be compared: {}", found.failure);
+      set_handover([&](auto& h) { h.notes.push_back("before the decision not everything could be compared: " + found.failure); });
+    }
     if (found.verdict != status::Verdict::different) return;
     auto first = found.listed.empty() ? std::string() : fmt::format(", such as {}{}{}: {}", found.listed.front().ns, found.listed.front().id.empty() ? "" : " ", found.listed.front().id, found.listed.front().what);
     throw Error(Remedy::pause, fmt::format("the target is not what the source is: {} difference{}{}", found.differences, found.differences == 1 ? "" : "s", first), "mongotwin verify names them all, --repair mends documents");
@@ -129,7 +132,7 @@ void Replicator::change_roles(std::stop_token stop) {
     set_handover([&](auto& h) {
       h.step = kFollowing;
       h.closed_ms = outcome.closed.count();
-      h.notes = outcome.notes;
+      h.notes.insert(h.notes.end(), outcome.notes.begin(), outcome.notes.end());
     });
     handover_result_ = true;
   } catch (const Error& e) {

@@ -629,8 +629,8 @@ void Replicator::finish_link(std::stop_token stop) {
   set_state(State::finishing, "comparing definitions, counts and samples");
   auto found = look_quickly(kFinalLook, stop);
   if (stop.stop_requested()) return;
-  finish_report_ = status::verdict_text(found);
-  if (found.verdict != status::Verdict::identical) {
+  finish_report_ = found.failure.empty() ? status::verdict_text(found) : found.failure;
+  if (found.verdict == status::Verdict::different) {
     for (const auto& d : found.listed) log::warn("control", "finish: {}{}{}: {}", d.ns, d.id.empty() ? "" : " ", d.id, d.what);
     Lock lock(m_);
     pair_->warnings.push_back(fmt::format("a look at both clusters before the end said: {}{}{}; mongotwin verify --config … compares them in full", finish_report_, found.listed.empty() ? "" : ", such as in " + found.listed.front().ns,

@@ -55,7 +55,8 @@ class Replicator final : public cli::Engine, private verify::Replication {
   // The pipeline, held, once it can be; none on a stop.
   [[nodiscard]] Pipeline* take_cut(std::stop_token stop);
   void make_verifier() REQUIRES(m_);
-  // Definitions, counts and samples, while nothing is applied and the pipeline stands at the source's end.
+  // Definitions, counts and samples, while nothing is applied and the pipeline stands at the source's end. Always returns:
+  // what could not be done is its `failure`.
   [[nodiscard]] status::Verification look_quickly(std::chrono::milliseconds budget, std::stop_token stop);
   void end_verifier();
   void drive(std::stop_token stop);

@@ -2,6 +2,8 @@
 // How the Replicator serves a verification: commands, and cuts at which nothing is applied.
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "control/replicator.h"
 
 namespace mongotwin::control {
@@ -10,6 +12,7 @@ using status::State;
 
 namespace {
 constexpr std::chrono::milliseconds kLookForCut{5};
+constexpr int kBeyondBudget = 4;  // definitions and counts are compared whatever the budget
 }
 
 void Replicator::make_verifier() {
@@ -41,7 +44,22 @@ status::Verification Replicator::look_quickly(std::chrono::milliseconds budget, 
   }
   Drained drained(at);
   verify::Pairing pairing{*pair_->source, *pair_->target, pair_->filter, holds_, pair_->sharding, *layout_, saved_.emptied, {}};
-  return verify::verify_quickly(pairing, drained, budget, stop);
+  // Trouble that passes is waited for, but not while nobody may write.
+  std::stop_source limited;
+  std::stop_callback forward(stop, [&] { limited.request_stop(); });
+  std::jthread limit([&](std::stop_token over) {
+    if (sleep_for(over, kBeyondBudget * budget)) limited.request_stop();
+  });
+  status::Verification found;
+  try {
+    found = verify::verify_quickly(pairing, drained, budget, limited.get_token());
+  } catch (const Error& e) {
+    found.verdict = status::Verdict::failed;
+    found.failure = e.what();
+  }
+  if (found.verdict == status::Verdict::cancelled) found.failure = fmt::format("it was not done after {} ms", (kBeyondBudget * budget).count());
+  if (found.differences > 0) found.verdict = status::Verdict::different;
+  return found;
 }
 
 // Not under the lock: what is under way may be asking for a cut.
