@@ -11,6 +11,7 @@ namespace {
 using oplog::Timestamp;
 
 constexpr std::chrono::milliseconds kFirstWait{100};
+constexpr int kKeyNotFound = 211;
 
 bson::Document end_of_oplog(int direction) {
   return bson::Builder().string("find", "oplog.rs").open_document("sort").int32("$natural", direction).close().int32("limit", 1).open_document("projection").int32("ts", 1).close()
@@ -101,8 +102,15 @@ void nudge(mongo::Client& leader, mongo::Client& idle) {
   auto reply = leader.run("admin", bson::Builder().int32("ping", 1).finish());
   auto note = bson::Builder().int32("appendOplogNote", 1).open_document("data").string("mongotwin", "nudge").close().finish();
   // The leader's $clusterTime is signed by the cluster, so that the idle shard takes it also under authentication.
-  if (auto time = reply["$clusterTime"].document()) idle.run_at(*time, "admin", note);
-  else idle.run("admin", note);
+  if (auto time = reply["$clusterTime"].document()) {
+    try {
+      idle.run_at(*time, "admin", note);
+      return;
+    } catch (const mongo::CommandError& e) {
+      if (e.code() != kKeyNotFound) throw;  // a time that nobody has signed: the shard's own clock moves too
+    }
+  }
+  idle.run("admin", note);
 }
 
 }  // namespace mongotwin::source
