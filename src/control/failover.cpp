@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/failover.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/backoff.h"
+#include "control/insist.h"
 #include "control/other_way.h"
+#include "status/verification.h"
 
 namespace mongotwin::control {
 
@@ -19,20 +19,9 @@ namespace {
 constexpr std::chrono::milliseconds kLook{5};
 constexpr std::uint32_t kSilentSeconds = 15;  // an idle shard's clock is moved every few hundred milliseconds
 
-std::string time_of(Timestamp ts) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(ts.t))); }
-
 template <class F>
 void insisting(std::stop_token stop, F&& f) {
-  Backoff backoff;
-  for (;;) {
-    try {
-      return f();
-    } catch (const Error& e) {
-      if (e.remedy() != Remedy::retry) throw;
-      log::warn("control", "failover: trying again: {}", e.what());
-    }
-    if (!sleep_for(stop, backoff.next())) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the failover", "ask for it again");
-  }
+  insist("failover", stop, std::forward<F>(f));
 }
 
 }  // namespace
@@ -42,7 +31,7 @@ void Failover::demand_even(const mongo::Cluster& source, const std::vector<Times
   auto first = static_cast<std::size_t>(std::min_element(read.begin(), read.end()) - read.begin());
   auto last = *std::max_element(read.begin(), read.end());
   if (last.t - read.at(first).t < kSilentSeconds) return;
-  auto what = fmt::format("nothing was heard of the source's shard {} since {}, and of another one until {}: what the others wrote in these {} s can't be applied without it", names.at(first), time_of(read[first]), time_of(last), last.t - read[first].t);
+  auto what = fmt::format("nothing was heard of the source's shard {} since {}, and of another one until {}: what the others wrote in these {} s can't be applied without it", names.at(first), status::time_text(read[first]), status::time_text(last), last.t - read[first].t);
   if (!force) throw Error(Remedy::pause, what, "mongotwin failover --force gives that up");
   log::warn("control", "failover: {}", what);
 }
@@ -55,12 +44,11 @@ void Failover::step(const char* name) {
 Failover::Report Failover::report(Timestamp up_to, const std::vector<Timestamp>& applied, const std::vector<Timestamp>& read) const {
   Report out;
   out.up_to = up_to;
-  out.lines.push_back(fmt::format("everything that the source had written up to {} ({}) is on the target; what it wrote later is lost, unless the line of its shard says otherwise", time_of(up_to), oplog::to_string(up_to)));
+  out.lines.push_back(fmt::format("everything that the source had written up to {} ({}) is on the target; what it wrote later is lost, unless the line of its shard says otherwise", status::time_text(up_to), oplog::to_string(up_to)));
   auto names = p_.pair.source->shard_names();
   for (std::size_t s = 0; s < names.size(); ++s) {
-    out.shards.push_back({names[s], applied.at(s), read.at(s)});
-    auto line = fmt::format("shard {}: applied up to {} ({})", names[s], time_of(applied[s]), oplog::to_string(applied[s]));
-    if (read[s] > up_to) line += fmt::format("; it was read up to {} ({}), but other shards were not: that is left out, so that the target is a state that the source has had", time_of(read[s]), oplog::to_string(read[s]));
+    auto line = fmt::format("shard {}: applied up to {} ({})", names[s], status::time_text(applied.at(s)), oplog::to_string(applied.at(s)));
+    if (read.at(s) > up_to) line += fmt::format("; it was read up to {} ({}), but other shards were not: that is left out, so that the target is a state that the source has had", status::time_text(read[s]), oplog::to_string(read[s]));
     out.lines.push_back(std::move(line));
   }
   return out;

@@ -30,15 +30,9 @@ class Failover {
   };
   explicit Failover(Parts parts) : p_(std::move(parts)) {}
 
-  // How the shards stand when nothing more is read.
-  struct Shard {
-    std::string name;
-    oplog::Timestamp applied, read;
-  };
   struct Report {
     oplog::Timestamp up_to;      // everything that the source had written up to here is on the target
-    std::vector<Shard> shards;
-    std::vector<std::string> lines;  // for people
+    std::vector<std::string> lines;  // for people: this, and how each shard stands
   };
   // Throws Error(pause) if a shard was silent long before the others, which `force` takes: what the others wrote meanwhile is lost.
   static void demand_even(const mongo::Cluster& source, const std::vector<oplog::Timestamp>& read, bool force);

@@ -63,7 +63,7 @@ void Replicator::wait_until_published() {
 }
 
 Switchover Replicator::make_switchover() {
-  return Switchover({*pair_, options_, *store_, *layout_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }});
+  return Switchover({*pair_, options_, *store_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }});
 }
 
 void Replicator::demand_no_handover() const {
@@ -80,17 +80,18 @@ void Replicator::demand_replicating() const {
 std::vector<Condition> Replicator::switch_over(bool dry_run) {
   std::shared_ptr<Pair> pair;
   options::Options options;
+  std::chrono::milliseconds behind{};
   {
     Lock lock(m_);
     demand_replicating();
     pair = pair_;
     options = options_;
+    behind = std::chrono::milliseconds(lag_ms(pipeline_->observe()));
   }
   std::vector<Condition> conditions;
   {
     Lock shape(shape_m_);
-    auto behind = board_.get()->lag_ms;
-    conditions = Switchover::conditions(*pair, options, behind ? std::optional(std::chrono::milliseconds(*behind)) : std::nullopt);
+    conditions = Switchover::conditions(*pair, options, behind);
     conditions.push_back(of_last_verification(board_.get()->verification));
   }
   bool refused = std::any_of(conditions.begin(), conditions.end(), [](const auto& c) { return c.kind == Condition::Kind::refused; });
@@ -239,7 +240,6 @@ void Replicator::stand_alone(std::stop_token stop) {
       for (const auto& line : saved_.handover.view().fields("lines")) handover_->notes.emplace_back(line.string().value_or(""));
     }
   }
-  Failover::open_target(*pair_->target, options_, stop);
   while (!stop.stop_requested() && !again_) {
     if (rejoin_requested_.exchange(false)) take_in_again(stop);
     else drive_signal_.wait(stop, kLookEvery);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/other_way.h"
 
+#include <fmt/format.h>
+
 #include "apply/ddl_applier.h"
 #include "source/catalog_reader.h"
 #include "source/mongo_oplog.h"
@@ -23,6 +25,12 @@ void with_applier(Pair& pair, bson::View held, F&& f) {
 }
 
 }  // namespace
+
+void demand_own_place(Pair& pair, const std::string& link) {
+  auto document = checkpoint::MongoCheckpointStore(pair.source->router(), link).load();
+  if (document && checkpoint::Checkpoint::parse(*document).source_id != pair.target->id())
+    throw Error(Remedy::pause, fmt::format("the source has a link of the name \"{}\" already: it is itself the target of another pair", link), "two pairs that share a cluster need two names: `link`");
+}
 
 std::vector<Timestamp> committed_ends(mongo::Cluster& cluster) {
   std::vector<Timestamp> out;

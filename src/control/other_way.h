@@ -10,6 +10,10 @@
 
 namespace mongotwin::control {
 
+// A document of the link on the pair's source may belong to another pair, of which that cluster is the target: throws
+// Error(pause) then.
+void demand_own_place(Pair& pair, const std::string& link);
+
 // The newest position of each shard that a majority has, after a note of our own: an idle shard's clock moves too.
 [[nodiscard]] std::vector<oplog::Timestamp> committed_ends(mongo::Cluster& cluster);
 

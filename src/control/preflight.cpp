@@ -147,7 +147,6 @@ void check_users(Pair& pair, const options::Options& options) {
 }
 
 void check_pair(Pair& pair, const options::Options& options) {
-  if (pair.source->same_servers(*pair.target)) throw Error(Remedy::fix_config, "source and target are the same cluster", "give two different clusters");
   check_versions(pair);
   check_rights(*pair.source, *pair.target);
   check_oplogs(pair);
@@ -159,9 +158,9 @@ void check_pair(Pair& pair, const options::Options& options) {
   check_rights_on(*pair.source, *pair.target, databases_of(source.collections), databases_of(source.on_target), shards);
   pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
   check_names(pair, source, target);
-  if (auto document = checkpoint::MongoCheckpointStore(pair.target->router(), options.link).load()) {
-    pair.checkpoint = checkpoint::Checkpoint::parse(*document);
+  if (pair.checkpoint) {
     check_checkpoint(pair, options);
+    for (const auto& note : pair.checkpoint->notes) pair.warnings.push_back(note);
     pair.lines.push_back(fmt::format("the link \"{}\" was started before: phase {}", options.link, checkpoint::to_string(pair.checkpoint->phase)));
   } else {
     check_target(pair, options, source, target);
@@ -243,26 +242,7 @@ Pair preflight(const options::Options& options, const Refused& refused, const Co
     refuse_same_cluster(pair);
     load_checkpoint(pair, options.link);
     if (connected && connected(pair)) load_checkpoint(pair, options.link);
-    check_versions(pair);
-    check_rights(*pair.source, *pair.target);
-    check_oplogs(pair);
-    auto source = list_namespaces(*pair.source, [&](const auto& ns) { return pair.filter.includes(ns); });
-    auto target = list_namespaces(*pair.target, [&](const auto& ns) { return pair.filter.includes_target(ns); });
-    take_target_names(source, pair.filter);
-    pair.sharding = sharding_rules(options, pair.filter);
-    bool shards = pair.target->sharded() && (pair.source->sharded() || !pair.sharding.collections.empty());
-    check_rights_on(*pair.source, *pair.target, databases_of(source.collections), databases_of(source.on_target), shards);
-    pair.lines.push_back(fmt::format("to be replicated: {} collections and views", source.collections.size()));
-    check_names(pair, source, target);
-    if (pair.checkpoint) {
-      check_checkpoint(pair, options);
-      for (const auto& note : pair.checkpoint->notes) pair.warnings.push_back(note);
-      pair.lines.push_back(fmt::format("the link \"{}\" was started before: phase {}", options.link, checkpoint::to_string(pair.checkpoint->phase)));
-    } else {
-      check_target(pair, options, source, target);
-    }
-    check_layout(pair, options, source.collections);
-    if (options.copy_users) check_users(pair, options);
+    check_pair(pair, options);
   } catch (const mongo::CommandError& e) {
     if (refused) refused(*pair.source, *pair.target);
     throw Error(Remedy::fix_config, e.what(), e.hint());

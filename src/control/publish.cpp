@@ -37,8 +37,15 @@ void Replicator::fill_copy(status::Status& status) {
   copy.bytes_per_second = bytes_copied_.update(copy.bytes_done, clock_.now());
 }
 
-// The lag is the age of the oldest entry that is not applied yet; when all that was read is applied, it is only as old
-// as the last word from the source.
+// The age of the oldest entry that is not applied yet; when all that was read is applied, the lag is only as old as the
+// last word from the source.
+std::int64_t Replicator::lag_ms(const Pipeline::Observed& observed) const {
+  auto lag = observed.since_contact.count();
+  if (!observed.oldest_unapplied_ms) return lag;
+  auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall().time_since_epoch()).count();
+  return std::max<std::int64_t>(lag, now_ms - *observed.oldest_unapplied_ms);
+}
+
 void Replicator::fill_positions(status::Status& status) {
   auto observed = pipeline_ ? std::optional(pipeline_->observe()) : last_observed_;
   if (!observed || !pair_) return;
@@ -56,9 +63,7 @@ void Replicator::fill_positions(status::Status& status) {
   bool applying = status.state == State::catching_up || status.state == State::replicating || status.state == State::paused || status.state == State::finishing;
   if (!applying || observed->applied.empty()) return;
   status.ops.per_second = applied_.update(status.ops.applied, clock_.now());
-  auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall().time_since_epoch()).count();
-  status.lag_ms = observed->since_contact.count();
-  if (observed->oldest_unapplied_ms) status.lag_ms = std::max(*status.lag_ms, now_ms - *observed->oldest_unapplied_ms);
+  status.lag_ms = lag_ms(*observed);
 }
 
 void Replicator::publish() {

@@ -13,7 +13,8 @@
 #include <filesystem>
 #include <utility>
 
-#include "base/backoff.h"
+#include "bson/typed_bytes.h"
+#include "control/insist.h"
 #include "control/late_writes.h"
 #include "control/other_way.h"
 #include "mongo/cursor.h"
@@ -62,16 +63,7 @@ void Rejoin::step(const char* name) {
 
 template <class F>
 void Rejoin::insisting(std::stop_token stop, F&& f) {
-  Backoff backoff;
-  for (;;) {
-    try {
-      return f();
-    } catch (const Error& e) {
-      if (e.remedy() != Remedy::retry) throw;
-      log::warn("control", "rejoin: trying again: {}", e.what());
-    }
-    if (!sleep_for(stop, backoff.next())) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the rejoin", "ask for it again");
-  }
+  insist("rejoin", stop, std::forward<F>(f));
 }
 
 Rejoin::Report Rejoin::run(bool may_copy, std::stop_token stop) {
@@ -176,7 +168,7 @@ void Rejoin::take(const std::string& shard, bson::View entry) {
   if (name_of(ns) == "system.views") throw Error(Remedy::resync, fmt::format("shard {} has changed views of {} beyond the cut (ts {})", shard, database_of(ns), oplog::to_string(ts)));
   auto id = (op == "u" ? entry.fields("o2") : o)["_id"];
   if (!id) return;
-  auto bytes = std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes());
+  auto bytes = bson::typed_bytes(id);
   touched_[ns][bytes] = {op, ts, bson::Builder().value("_id", id).finish()};
 }
 
@@ -211,13 +203,13 @@ void Rejoin::save_file(std::stop_token stop) {
         auto client = p_.pair.source->router().acquire();
         for (auto& d : mongo::fetch_all(client, database_of(ns), find_by_ids(ns, keys))) {
           auto id = d["_id"];
-          there.insert_or_assign(std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes()), d);
+          there.insert_or_assign(bson::typed_bytes(id), d);
         }
       });
       std::string text;
       for (const auto& key : keys) {
         auto id = key["_id"];
-        auto bytes = std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes());
+        auto bytes = bson::typed_bytes(id);
         const auto& touched = documents.at(bytes);
         auto found = there.find(bytes);
         auto line = bson::Builder();
@@ -260,12 +252,10 @@ void Rejoin::bring_back(std::stop_token stop) {
     auto result = apply::MongoWriter(p_.pair.source->router(), layout).remove(ns, keys, false);
     if (!result.errors.empty()) throw Error(Remedy::pause, fmt::format("old source: documents of {} can't be removed: {}", ns, result.errors.front().message), "see to what stands in the way and ask for it again");
   });
-  each([&](const std::string& ns, const std::vector<bson::Document>& keys) { bring_back_some(ns, keys); });
+  each([&](const std::string& ns, const std::vector<bson::Document>& keys) { bring_back_some(ns, keys, layout); });
 }
 
-void Rejoin::bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys) {
-  apply::TargetLayout layout(p_.pair.source->router(), p_.pair.source->sharded());
-  layout.refresh();
+void Rejoin::bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys, const apply::TargetLayout& layout) {
   auto there = p_.pair.filter.target(ns);
   auto client = p_.pair.target->router().acquire();
   apply::MongoWriter writer(p_.pair.source->router(), layout);
@@ -316,8 +306,7 @@ void Rejoin::change_roles(bool copies) {
     // An interrupted copy drops what it has made; this one begins by dropping what is there.
     next.created = namespaces_of(*p_.pair.source, [&](const auto& ns) { return p_.pair.filter.includes(ns); });
   }
-  if (auto document = other_store_.load(); document && Checkpoint::parse(*document).source_id != next.source_id)
-    throw Error(Remedy::pause, fmt::format("the old source has a link of the name \"{}\" already: it is itself the target of another pair", p_.options.link), "two pairs that share a cluster need two names: `link`");
+  demand_own_place(p_.pair, p_.options.link);
   other_store_.remove();
   auto fields = bson::Builder();
   fields.fields_of(next.to_fields()).open_document("handover").string("kind", "rejoin").boolean("target_closed", true).close();

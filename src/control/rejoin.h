@@ -55,7 +55,7 @@ class Rejoin {
   void demand_no_capped();
   void save_file(std::stop_token stop);
   void bring_back(std::stop_token stop);
-  void bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys);
+  void bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys, const apply::TargetLayout& layout);
   void insert_alone(const std::string& ns, apply::MongoWriter& writer, const bson::Document& document, std::vector<bson::Document>& also);
   void change_roles(bool copies);
   template <class F>

@@ -173,7 +173,10 @@ void Replicator::drive(std::stop_token stop) {
 void Replicator::follow_pair(std::stop_token stop) {
   if (pair_->checkpoint && saved_.phase != Phase::copying) retrying(stop, [&] { balancers_->release(); });
   if (saved_.phase == Phase::failing_over) throw Error(Remedy::pause, "a failover was begun and is not ended", "stop this and run mongotwin failover --config …: it goes on");
-  if (saved_.phase == Phase::failed_over) return stand_alone(stop);
+  if (saved_.phase == Phase::failed_over) {
+    Failover::open_target(*pair_->target, options_, stop);  // a process that is gone may have decided, and no more
+    return stand_alone(stop);
+  }
   if (saved_.phase == Phase::finished) {
     set_state(State::finished, "the link was finished; remove its document in mongotwin.checkpoints on the target to start anew");
     return;

@@ -104,6 +104,7 @@ class Replicator final : public cli::Engine, private verify::Replication {
   void fail(std::exception_ptr error);
   void publish();
   void fill_positions(status::Status& status);
+  [[nodiscard]] std::int64_t lag_ms(const Pipeline::Observed& observed) const;
   void fill_copy(status::Status& status) REQUIRES(m_);
 
   const options::Options configured_;

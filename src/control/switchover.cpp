@@ -87,16 +87,13 @@ Condition of_selection(Pair& pair) {
 }
 
 Condition of_place(Pair& pair, const std::string& link) {
-  auto document = checkpoint::MongoCheckpointStore(pair.source->router(), link).load();
-  if (document && Checkpoint::parse(*document).source_id != pair.target->id())
-    return {Kind::refused, fmt::format("the source has a link of the name \"{}\" already: it is itself the target of another pair", link), "two pairs that share a cluster need two names: `link`"};
+  demand_own_place(pair, link);
   return {Kind::fine, "the source can keep the link's state", {}};
 }
 
-Condition of_lag(const options::Options& options, std::optional<std::chrono::milliseconds> behind) {
-  if (!behind) return {Kind::refused, "the lag is not known yet", "wait until it is replicating"};
-  auto text = fmt::format("lag: {:.1f} s", static_cast<double>(behind->count()) / 1000);
-  if (*behind > std::chrono::seconds(options.switchover.lag_max_s)) return {Kind::refused, text, fmt::format("wait until it is below {} s (switchover.lag_max)", options.switchover.lag_max_s)};
+Condition of_lag(const options::Options& options, std::chrono::milliseconds behind) {
+  auto text = fmt::format("lag: {:.1f} s", static_cast<double>(behind.count()) / 1000);
+  if (behind > std::chrono::seconds(options.switchover.lag_max_s)) return {Kind::refused, text, fmt::format("wait until it is below {} s (switchover.lag_max)", options.switchover.lag_max_s)};
   return {Kind::fine, text, {}};
 }
 
@@ -106,7 +103,7 @@ Switchover::Switchover(Parts parts)
     : p_(std::move(parts)), source_block_(*p_.pair.source, p_.options.source_hooks, p_.options.link), target_block_(*p_.pair.target, p_.options.target_hooks, p_.options.link),
       other_store_(p_.pair.source->router(), p_.options.link) {}
 
-std::vector<Condition> Switchover::conditions(Pair& pair, const options::Options& options, std::optional<std::chrono::milliseconds> behind) {
+std::vector<Condition> Switchover::conditions(Pair& pair, const options::Options& options, std::chrono::milliseconds behind) {
   std::vector<Condition> out;
   add(out, [&] { return of_lag(options, behind); });
   for (auto* cluster : {pair.source.get(), pair.target.get()}) add(out, [&] { return of_health(*cluster); });
@@ -143,15 +140,6 @@ void Switchover::insisting(std::stop_token stop, F&& f) {
   }
 }
 
-// The other cluster's document of this name may belong to another pair, of which that cluster is the target.
-void Switchover::demand_own_place() {
-  auto document = other_store_.load();
-  if (!document) return;
-  auto there = Checkpoint::parse(*document);
-  if (there.source_id != p_.pair.target->id())
-    throw Error(Remedy::pause, fmt::format("the source has a link of the name \"{}\" already: it is itself the target of another pair", p_.options.link), "two pairs that share a cluster need two names: `link`");
-}
-
 Switchover::Outcome Switchover::run(Pipeline& pipeline, const Checkpoint& saved, const std::function<void()>& last_call, const std::function<void()>& compare, std::stop_token stop) {
   deadline_ = Clock::now() + std::chrono::seconds(p_.options.switchover.closed_max_s);
   auto found = [&](WriteBlock& block, std::optional<bool> known) {
@@ -165,7 +153,7 @@ Switchover::Outcome Switchover::run(Pipeline& pipeline, const Checkpoint& saved,
   auto follower = saved.handover["target_closed"] && !saved.handover["source_closed"] ? saved.handover["target_closed"].boolean() : std::nullopt;
   bson::Document handover;
   insisting(stop, [&] {
-    demand_own_place();
+    demand_own_place(p_.pair, p_.options.link);
     bson::Builder b;
     b.string("kind", "switchover").boolean("source_closed", found(source_block_, {})).boolean("target_closed", found(target_block_, follower)).document("before", saved.handover);
     handover = b.finish();
@@ -312,10 +300,11 @@ void Switchover::open(std::stop_token stop) {
   log::info("control", "switch-over: done, writes were closed for {:.2f} s", static_cast<double>(outcome_.closed.count()) / 1000);
 }
 
-// Everything as `handover` says that it was found. May be repeated.
+// Everything as `handover` says that it was found, but for one thing: a target that it has closed stays closed. Applications
+// that were refused try both clusters, and would write to whichever opens. May be repeated.
 void Switchover::put_back(bson::View handover, std::stop_token stop) {
   insisting(stop, [&] {
-    demand_own_place();
+    demand_own_place(p_.pair, p_.options.link);
     other_store_.remove();
   });
   if (auto held = handover["held"]) {  // expiry was, or was about to be, exchanged
@@ -325,14 +314,17 @@ void Switchover::put_back(bson::View handover, std::stop_token stop) {
     insisting(stop, [&] { p_.store.save(bson::Builder().document("held", p_.holds.to_document()).finish()); });
   }
   if (!handover["source_closed"].truthy()) insisting(stop, [&] { source_block_.open(stop); });
-  if (!handover["target_closed"].truthy()) insisting(stop, [&] { target_block_.open(stop); });
-  insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", handover.fields("before")).finish()); });
+  auto after = bson::Document::copy_of(handover.fields("before"));
+  bool stays_closed = !handover["target_closed"].truthy() && (target_block_.by_hooks() || target_block_.is_closed().value_or(true));
+  if (stays_closed) after = bson::Builder().string("kind", "switchover").boolean("target_closed", true).finish();
+  insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", after).finish()); });
+  log::info("control", "switch-over: everything is put back{}", stays_closed ? "; the target stays closed for the writes of its users until a switch-over or finish opens it" : "");
 }
 
 void Switchover::complete(std::stop_token stop) {
   insisting(stop, [&] { source_block_.open(stop); });
   insisting(stop, [&] {
-    demand_own_place();
+    demand_own_place(p_.pair, p_.options.link);
     other_store_.save(bson::Builder().string("phase", to_string(Phase::switched)).document("handover", bson::View()).finish());
   });
   insisting(stop, [&] { p_.store.save(bson::Builder().string("phase", to_string(Phase::replicating)).string("intent", "").finish()); });
@@ -349,7 +341,7 @@ bool Switchover::settle(Pair& pair, const options::Options& options, std::stop_t
   apply::ShardingRules none;
   apply::IndexBuilds builds;
   apply::DdlApplier ddl(*pair.target, layout, holds, none, builds);
-  Switchover switchover({pair, options, store, layout, holds, ddl, [](const std::string&) {}});
+  Switchover switchover({pair, options, store, holds, ddl, [](const std::string&) {}});
   if (decided) {
     log::warn("control", "a switch-over is decided and not ended: opening the new source");
     switchover.complete(stop);

@@ -29,7 +29,6 @@ class Switchover {
     Pair& pair;
     const options::Options& options;  // as the roles are now
     checkpoint::CheckpointStore& store;
-    apply::TargetLayout& layout;
     apply::Holds& holds;
     apply::DdlApplier& ddl;
     std::function<void(const std::string& step)> on_step;
@@ -38,7 +37,7 @@ class Switchover {
 
   // What run() demands; `behind` is the lag. Reads only.
   using Condition = status::Condition;
-  [[nodiscard]] static std::vector<Condition> conditions(Pair& pair, const options::Options& options, std::optional<std::chrono::milliseconds> behind);
+  [[nodiscard]] static std::vector<Condition> conditions(Pair& pair, const options::Options& options, std::chrono::milliseconds behind);
 
   struct Outcome {
     std::chrono::milliseconds closed{0};  // from the first refused write to the first one taken
@@ -63,7 +62,6 @@ class Switchover {
   void decide(std::int64_t generation, std::stop_token stop);
   void put_back(bson::View handover, std::stop_token stop);
   void complete(std::stop_token stop);
-  void demand_own_place();
   void open(std::stop_token stop);
   void look_once_more();
   void check_time() const;

@@ -11,9 +11,9 @@
 
 #include "apply/lane_applier.h"
 #include "apply/mongo_writer.h"
-#include "base/backoff.h"
 #include "base/log.h"
-#include "base/worker.h"
+#include "bson/typed_bytes.h"
+#include "copy/retrying.h"
 #include "copy/source_now.h"
 #include "copy/twins.h"
 #include "mongo/cursor.h"
@@ -34,8 +34,6 @@ void append_write_options(bson::Builder& b) {
 }
 
 // Tells values apart as the bytes do.
-std::string id_bytes(const bson::Element& id) { return std::string(1, static_cast<char>(id.type())) + std::string(id.value_bytes()); }
-
 // The first is no shard key value for the server; a missing field counts as null there, in one chunk with all its like.
 enum class KeyField { there, array, missing };
 KeyField look_at(bson::View document, std::string_view path) {
@@ -69,32 +67,14 @@ std::string why_of(bson::View error) { return fmt::format("{} (code {})", error.
 
 }  // namespace
 
-template <class F>
-void BatchWriter::retrying(std::stop_token stop, F&& f) {
-  Backoff backoff;
-  bool waited = false;
-  while (!stop.stop_requested()) {
-    try {
-      f();
-      if (waited) report_({});
-      return;
-    } catch (const mongo::CommandError& e) {
-      if (e.remedy() != Remedy::retry) throw;
-      report_(e.what());
-      waited = true;
-      if (!sleep_for(stop, backoff.next())) return;
-    }
-  }
-}
-
 Size BatchWriter::write(const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
-  if (batch.repeated) retrying(stop, [&] { remove_moved(batch, collection); });
+  if (batch.repeated) retrying(report_, stop, [&] { remove_moved(batch, collection); });
   look_at_keys(batch.documents, collection);
   std::vector<bson::View> plain, literal;
   plain.reserve(batch.documents.size());
   auto flush = [&] {
     insert(plain, batch, collection, stop);
-    for (const auto& document : literal) retrying(stop, [&] { insert_literally(document, batch, collection); });
+    for (const auto& document : literal) retrying(report_, stop, [&] { insert_literally(document, batch, collection); });
     plain.clear();
     literal.clear();
   };
@@ -118,11 +98,11 @@ void BatchWriter::remove_moved(const Batch& batch, const CollectionCopy& collect
   std::vector<bson::Element> ids;
   for (const auto& document : batch.documents) {
     ids.push_back(document["_id"]);
-    ours.emplace(id_bytes(ids.back()), document);
+    ours.emplace(bson::typed_bytes(ids.back()), document);
   }
   std::vector<bson::Document> moved;
   for (const auto& there : writer.find(collection.target_ns, among(ids))) {
-    auto mine = ours.find(id_bytes(there["_id"]));
+    auto mine = ours.find(bson::typed_bytes(there["_id"]));
     auto query = apply::key_query(shard_key, there);
     // Equal only under the collation, or as a number of another type: it may be one of its own.
     bool stale = mine == ours.end() ? !is_on_source(there, collection) : query != apply::key_query(shard_key, mine->second);
@@ -154,7 +134,7 @@ void BatchWriter::look_at_keys(const std::vector<bson::View>& documents, Collect
 }
 
 void BatchWriter::insert(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
-  while (!stop.stop_requested() && !documents.empty()) retrying(stop, [&] { documents = insert_some(documents, batch, collection, stop); });
+  while (!stop.stop_requested() && !documents.empty()) retrying(report_, stop, [&] { documents = insert_some(documents, batch, collection, stop); });
 }
 
 BatchWriter::Documents BatchWriter::insert_some(Documents documents, const Batch& batch, CollectionCopy& collection, std::stop_token stop) {
@@ -231,10 +211,10 @@ void BatchWriter::look_for_twins(const std::vector<bson::Element>& ids, const Co
   std::map<std::uint64_t, int> on_source;
   for (const auto& document : now->documents) ++on_source[fingerprint(document["_id"])];
   std::set<std::string> on_target;
-  for (const auto& document : apply::MongoWriter(target_.router(), layout_).find(collection.target_ns, among(ids))) on_target.insert(id_bytes(document["_id"]));
+  for (const auto& document : apply::MongoWriter(target_.router(), layout_).find(collection.target_ns, among(ids))) on_target.insert(bson::typed_bytes(document["_id"]));
   auto client = source_.router().acquire();
   for (const auto& id : ids)
-    if (on_source[fingerprint(id)] > 1 || !on_target.contains(id_bytes(id))) refuse_twin(client, now->place, collection, id);
+    if (on_source[fingerprint(id)] > 1 || !on_target.contains(bson::typed_bytes(id))) refuse_twin(client, now->place, collection, id);
 }
 
 // Two documents have a value that only one may have, as a unique shard key is from the beginning: then one of them is of an
@@ -242,7 +222,7 @@ void BatchWriter::look_for_twins(const std::vector<bson::Element>& ids, const Co
 void BatchWriter::settle(bson::View document, bson::View error, const CollectionCopy& collection) {
   apply::MongoWriter writer(target_.router(), layout_);
   std::map<std::string, bson::Document> ids;  // {"": _id}
-  auto add = [&](const bson::Element& id) { ids.emplace(id_bytes(id), bson::Builder().value("", id).finish()); };
+  auto add = [&](const bson::Element& id) { ids.emplace(bson::typed_bytes(id), bson::Builder().value("", id).finish()); };
   auto add_owners = [&](bson::View of) {
     for (const auto& owner : writer.find(collection.target_ns, of.fields("keyValue"))) add(owner["_id"]);
   };

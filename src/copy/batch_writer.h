@@ -24,8 +24,6 @@ class BatchWriter {
 
  private:
   using Documents = std::span<const bson::View>;
-  template <class F>
-  void retrying(std::stop_token stop, F&& f);
   void remove_moved(const Batch& batch, const CollectionCopy& collection);
   [[nodiscard]] bool is_on_source(bson::View document, const CollectionCopy& collection);
   void look_at_keys(const std::vector<bson::View>& documents, CollectionCopy& collection);

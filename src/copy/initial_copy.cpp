@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
+#include "copy/retrying.h"
 #include "copy/target_maker.h"
 #include "mongo/cursor.h"
 #include "source/mongo_oplog.h"
@@ -77,24 +77,6 @@ class InitialCopy::OrderedSink final : public RangeReader::Sink {
   std::stop_token stop_;
 };
 
-template <class F>
-void InitialCopy::retrying(std::stop_token stop, F&& f) {
-  Backoff backoff;
-  bool waited = false;
-  while (!stop.stop_requested()) {
-    try {
-      f();
-      if (waited) report_({});
-      return;
-    } catch (const mongo::CommandError& e) {
-      if (e.remedy() != Remedy::retry) throw;
-      report_(e.what());
-      waited = true;
-      if (!sleep_for(stop, backoff.next())) return;
-    }
-  }
-}
-
 template <class Ready>
 void InitialCopy::wait_for(std::stop_token stop, Ready ready) {
   while (!stop.stop_requested() && !wake_.wait_for(m_, stop, kLook, ready)) {}
@@ -121,8 +103,8 @@ void InitialCopy::run(const source::SourceCatalog& catalog, const oplog::Namespa
 
 void InitialCopy::go_on(const oplog::NamespaceFilter& filter, std::stop_token stop) {
   Plan plan;
-  retrying(stop, [&] { plan = plan_.load(); });
-  retrying(stop, [&] { layout_.refresh(); });
+  retrying(report_, stop, [&] { plan = plan_.load(); });
+  retrying(report_, stop, [&] { layout_.refresh(); });
   if (stop.stop_requested()) return;
   for (const auto& c : plan.collections) add(c.from, filter);
   take(plan);
@@ -145,12 +127,12 @@ void InitialCopy::create_targets(std::stop_token stop) {
     for (const auto& i : items_) wanted.push_back({&i->copy.from, i->copy.target_ns});
   }
   TargetMaker maker(source_, target_, layout_, ddl_);
-  retrying(stop, [&] { maker.prepare(wanted); });
+  retrying(report_, stop, [&] { maker.prepare(wanted); });
   for (const auto& one : wanted) {
     if (stop.stop_requested()) return;
-    retrying(stop, [&] { maker.make(one); });
+    retrying(report_, stop, [&] { maker.make(one); });
   }
-  retrying(stop, [&] { layout_.refresh(); });
+  retrying(report_, stop, [&] { layout_.refresh(); });
 }
 
 void InitialCopy::plan_ranges(std::stop_token stop) {
@@ -163,7 +145,7 @@ void InitialCopy::plan_ranges(std::stop_token stop) {
     auto& c = item(n).copy;
     std::vector<Range> ranges;
     Size size;
-    retrying(stop, [&] {
+    retrying(report_, stop, [&] {
       size = estimate(source_, c.from);
       ranges = cut(source_, c.from, n, {size, limits_.range_bytes, reading_of(c), start_}, stop);
     });
@@ -199,7 +181,7 @@ void InitialCopy::save_plan(const std::vector<source::SourceView>& views, std::s
     for (const auto& run : ranges_) plan.ranges.push_back({run->number(), run->range(), false, {}, {}, {}});
   }
   plan.views = views;
-  retrying(stop, [&] { plan_.save(plan); });
+  retrying(report_, stop, [&] { plan_.save(plan); });
 }
 
 void InitialCopy::take(const Plan& plan) {
@@ -248,7 +230,7 @@ void InitialCopy::copy_all(const std::vector<source::SourceView>& views, const o
     Lock lock(m_);
     if (error_) std::rethrow_exception(error_);
   }
-  for (const auto& view : views) retrying(stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
+  for (const auto& view : views) retrying(report_, stop, [&] { ddl_.create_view(filter.target(view.ns), oplog::view_on_target(filter, view.ns, view.definition), true); });
 }
 
 void InitialCopy::run_threads(std::stop_token halt) {
@@ -316,7 +298,7 @@ void InitialCopy::write_batches(int number, std::stop_token stop) {
     if (stop.stop_requested()) return;
     next->batch = {};
     bool whole = run.written(next->number, size);
-    if (auto progress = run.worth_saving(kSaveEveryBytes)) retrying(stop, [&] { plan_.range_at(run.number(), progress->size, progress->position); });
+    if (auto progress = run.worth_saving(kSaveEveryBytes)) retrying(report_, stop, [&] { plan_.range_at(run.number(), progress->size, progress->position); });
     if (whole) finish_range(run, stop);
   }
 }
@@ -336,11 +318,11 @@ std::optional<InitialCopy::Queued> InitialCopy::next_batch(int number, std::stop
 
 void InitialCopy::finish_range(RangeRun& run, std::stop_token stop) {
   auto& c = run.collection();
-  if (c.last) retrying(stop, [&] {
+  if (c.last) retrying(report_, stop, [&] {
     auto client = source_.shards()[c.from.shards.front()].pool->acquire();
     c.last->was_there = source::newest_position(client);
   });
-  retrying(stop, [&] { plan_.range_done(run.number(), run.size(), c.last, run.version()); });
+  retrying(report_, stop, [&] { plan_.range_done(run.number(), run.size(), c.last, run.version()); });
   if (stop.stop_requested()) return;
   auto n = run.range().collection;
   bool last = false;
@@ -386,14 +368,14 @@ void InitialCopy::read_by_id(std::size_t collection, std::stop_token stop) {
   auto& i = item(collection);
   log::info("copy", "source: {}: documents changed their shard while it was read in natural order: reading it again by _id", i.copy.from.ns);
   std::vector<Range> ranges;
-  retrying(stop, [&] { ranges = cut(source_, i.copy.from, collection, {estimate(source_, i.copy.from), limits_.range_bytes, Reading::id, start_}, stop); });
+  retrying(report_, stop, [&] { ranges = cut(source_, i.copy.from, collection, {estimate(source_, i.copy.from), limits_.range_bytes, Reading::id, start_}, stop); });
   std::size_t first = 0;
   {
     Lock lock(m_);
     first = next_number_;
     next_number_ += ranges.size();
   }
-  retrying(stop, [&] { plan_.read_by_id(collection, first, ranges); });
+  retrying(report_, stop, [&] { plan_.read_by_id(collection, first, ranges); });
   if (stop.stop_requested()) return;
   {
     Lock lock(m_);
@@ -436,10 +418,10 @@ void InitialCopy::build_indexes_of(std::size_t collection, std::stop_token stop)
     Lock lock(m_);
     indexing_.insert(collection);
   }
-  retrying(stop, [&] { ddl_.create_indexes(i.copy.target_ns, i.copy.from.indexes, false); });
+  retrying(report_, stop, [&] { ddl_.create_indexes(i.copy.target_ns, i.copy.from.indexes, false); });
   if (stop.stop_requested()) return;
-  retrying(stop, note_held_);
-  retrying(stop, [&] { plan_.indexed(collection); });
+  retrying(report_, stop, note_held_);
+  retrying(report_, stop, [&] { plan_.indexed(collection); });
   i.indexed = true;
   Lock lock(m_);
   indexing_.erase(collection);
@@ -449,14 +431,14 @@ void InitialCopy::build_indexes_of(std::size_t collection, std::stop_token stop)
 void InitialCopy::recreate(std::size_t collection, std::stop_token stop) {
   auto& i = item(collection);
   log::info("copy", "{}: reading it was interrupted; its order is part of it, so it is copied again from its start", i.copy.target_ns);
-  retrying(stop, [&] {
+  retrying(report_, stop, [&] {
     ddl_.apply({oplog::DdlKind::drop, i.copy.target_ns, {}, false, {}, {}}, true, false);
     ddl_.create_collection(i.copy.target_ns, i.copy.from.options, true);
   });
   // Those that this run or an earlier one has built are noted as built.
   if (!i.indexed || i.copy.from.indexes.empty()) return;
-  retrying(stop, [&] { ddl_.create_indexes(i.copy.target_ns, i.copy.from.indexes, false); });
-  retrying(stop, note_held_);
+  retrying(report_, stop, [&] { ddl_.create_indexes(i.copy.target_ns, i.copy.from.indexes, false); });
+  retrying(report_, stop, note_held_);
 }
 
 std::vector<InitialCopy::CappedPosition> InitialCopy::capped_positions(const std::vector<oplog::Timestamp>& resume, std::stop_token stop) {

@@ -95,8 +95,6 @@ class InitialCopy {
   void read_by_id(std::size_t collection, std::stop_token stop);
   void recreate(std::size_t collection, std::stop_token stop);
   [[nodiscard]] Item& item(std::size_t collection);
-  template <class F>
-  void retrying(std::stop_token stop, F&& f);
 
   mongo::Cluster& source_;
   mongo::Cluster& target_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "bson/typed_bytes.h"
 
 namespace mongotwin::oplog {
 namespace {
@@ -28,8 +29,7 @@ bool is_command_of_a_client(const Entry& entry) { return static_cast<bool>(entry
 using DocumentKey = std::pair<const Collection*, std::string>;
 
 DocumentKey key_of(const Op& op) {
-  auto id = op.id();
-  return {op.collection.get(), std::string(1, static_cast<char>(id.type())) + std::string(id ? id.value_bytes() : std::string_view())};
+  return {op.collection.get(), bson::typed_bytes(op.id())};
 }
 
 // What one shard's operations do with a document.

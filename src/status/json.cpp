@@ -1,47 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "status/json.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/log.h"
+#include "status/json_fields.h"
 
 namespace mongotwin::status {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-template <class T>
-void read(const Json& object, const char* key, T& into) {
-  auto at = object.find(key);
-  if (at != object.end() && !at->is_null()) into = at->get<T>();
-}
-
-template <class T>
-void read(const Json& object, const char* key, std::optional<T>& into) {
-  auto at = object.find(key);
-  if (at != object.end() && !at->is_null()) into = at->get<T>();
-}
-
 std::vector<std::string> redacted(std::vector<std::string> texts) {
   for (auto& text : texts) text = redact(text);
   return texts;
-}
-
-Json write(const bson::Timestamp& ts) { return {{"t", ts.t}, {"i", ts.i}}; }
-
-bson::Timestamp read_timestamp(const Json& positions, const char* key) {
-  bson::Timestamp ts;
-  if (auto at = positions.find(key); at != positions.end()) {
-    read(*at, "t", ts.t);
-    read(*at, "i", ts.i);
-  }
-  return ts;
 }
 
 Json write(const ClusterInfo& c) {
@@ -146,10 +115,10 @@ OpsProgress read_ops(const Json& j) {
 Json write_positions(const std::map<std::string, ShardPositions>& positions) {
   auto out = Json::object();
   for (const auto& [shard, p] : positions)
-    out[shard] = {{"read", write(p.read)},
-                  {"planned", write(p.planned)},
-                  {"applied", write(p.applied)},
-                  {"checkpointed", write(p.checkpointed)}};
+    out[shard] = {{"read", write_timestamp(p.read)},
+                  {"planned", write_timestamp(p.planned)},
+                  {"applied", write_timestamp(p.applied)},
+                  {"checkpointed", write_timestamp(p.checkpointed)}};
   return out;
 }
 
@@ -160,7 +129,7 @@ Json write_error(const std::optional<Failure>& f) {
 
 Json write_handover(const std::optional<Handover>& h) {
   if (!h) return nullptr;
-  return {{"kind", h->kind}, {"step", h->step}, {"succeeded", or_null(h->succeeded)}, {"closed_ms", or_null(h->closed_ms)}, {"up_to", h->up_to ? write(*h->up_to) : Json(nullptr)}, {"error", redact(h->error)}, {"notes", redacted(h->notes)}, {"number", h->number}};
+  return {{"kind", h->kind}, {"step", h->step}, {"succeeded", or_null(h->succeeded)}, {"closed_ms", or_null(h->closed_ms)}, {"up_to", h->up_to ? write_timestamp(*h->up_to) : Json(nullptr)}, {"error", redact(h->error)}, {"notes", redacted(h->notes)}, {"number", h->number}};
 }
 
 Handover read_handover(const Json& j) {

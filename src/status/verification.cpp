@@ -6,37 +6,19 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "status/json_fields.h"
 
 namespace mongotwin::status {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::array kVerdicts{Verdict::running, Verdict::identical, Verdict::different, Verdict::cancelled, Verdict::failed};
-
-std::string time_text(bson::Timestamp ts) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(ts.t))); }
-
-Json write(bson::Timestamp ts) { return {{"t", ts.t}, {"i", ts.i}}; }
 
 Json write(const Difference& d) {
   return {{"ns", d.ns},           {"id", d.id}, {"kind", d.kind}, {"what", redact(d.what)}, {"way_out", d.way_out}, {"first_seen_ms", d.first_seen_ms},
           {"last_seen_ms", d.last_seen_ms}, {"repaired", d.repaired}};
-}
-
-template <class T>
-void read(const Json& object, const char* key, T& into) {
-  if (auto at = object.find(key); at != object.end() && !at->is_null()) into = at->get<T>();
-}
-
-void read_time(const Json& object, const char* key, bson::Timestamp& ts) {
-  if (auto at = object.find(key); at != object.end()) {
-    read(*at, "t", ts.t);
-    read(*at, "i", ts.i);
-  }
 }
 
 Difference read_difference(const Json& j) {
@@ -53,6 +35,8 @@ Difference read_difference(const Json& j) {
 }
 
 }  // namespace
+
+std::string time_text(bson::Timestamp ts) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(ts.t))); }
 
 const char* to_string(Verdict verdict) {
   switch (verdict) {
@@ -108,8 +92,8 @@ std::string to_json(const Verification& v, Lists lists) {
               {"differences", v.differences},
               {"repaired", v.repaired},
               {"suspects", v.suspects},
-              {"since", write(v.since)},
-              {"up_to", write(v.up_to)},
+              {"since", write_timestamp(v.since)},
+              {"up_to", write_timestamp(v.up_to)},
               {"failure", redact(v.failure)}};
   if (lists == Lists::with) {
     auto list = Json::array();
@@ -147,8 +131,8 @@ Verification verification_from_json(const std::string& text) {
     read(j, "differences", v.differences);
     read(j, "repaired", v.repaired);
     read(j, "suspects", v.suspects);
-    read_time(j, "since", v.since);
-    read_time(j, "up_to", v.up_to);
+    v.since = read_timestamp(j, "since");
+    v.up_to = read_timestamp(j, "up_to");
     read(j, "failure", v.failure);
     if (auto at = j.find("list"); at != j.end())
       for (const auto& one : *at) v.listed.push_back(read_difference(one));

@@ -51,6 +51,8 @@ struct Verification {
 };
 inline constexpr std::size_t kListedMax = 1000;
 
+// "2026-05-04 12:00:00 UTC"
+[[nodiscard]] std::string time_text(bson::Timestamp ts);
 // "identical up to 2026-05-04 12:00:00 UTC", "3 differences, as of …".
 [[nodiscard]] std::string verdict_text(const Verification& v);
 [[nodiscard]] double fraction_done(const Verification& v);

@@ -15,3 +15,13 @@ def switch_over(twin) -> dict:
 def sides(pair, status):
     """Clients of the source and the target as they are now."""
     return (pair.target_client, pair.source_client) if status["roles_swapped"] else (pair.source_client, pair.target_client)
+
+
+def finish_with_nothing_lost(pair, twin, app):
+    """Every acknowledged write is on both sides once, and after `finish` both are the same."""
+    source, target = sides(pair, twin.status())
+    twin.wait_caught_up(source)
+    for client in (source, target):
+        app.assert_all_there(client)
+    twin.finish()
+    pair.assert_identical()

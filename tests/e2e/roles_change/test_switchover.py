@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 
 from e2e.application import uri_of
 from e2e.failpoint import failpoint
-from e2e.roles import sides, switch_over
+from e2e.roles import finish_with_nothing_lost, sides, switch_over
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
@@ -38,12 +38,7 @@ def test_there_and_back(secured_pair, application):
     print(f"closed {closed} ms, for the application at most {app.closed_s():.2f} s, {len(app.acknowledged)} writes, {app.transfers} transfers")
     assert app.turns() == turns
     app.assert_one_side_at_a_time()
-    source, target = sides(pair, twin.status())
-    twin.wait_caught_up(source)
-    for client in (source, target):
-        app.assert_all_there(client)
-    twin.finish()
-    pair.assert_identical()
+    finish_with_nothing_lost(pair, twin, app)
 
 
 def test_the_follower_is_closed_and_expires_nothing(secured, application):
@@ -187,11 +182,12 @@ def test_writes_that_pass_the_block_are_applied_and_named(secured):
 
 # The command in which a server lets mongotwin wait at each step: of the source or the target, after so many that pass.
 _HANGS = {
-    "closing": ("source", "setUserWriteBlockMode", 0),
-    "draining": ("source", "appendOplogNote", 0),
-    "restoring": ("target", "collMod", 0),
-    "deciding": ("target", "listCollections", 0),
-    "opening": ("target", "setUserWriteBlockMode", 1),
+    "closing": ("source", {"failCommands": ["setUserWriteBlockMode"]}, 0),
+    "draining": ("source", {"failCommands": ["appendOplogNote"]}, 0),
+    "verifying": ("target", {"failCommands": ["listCollections"]}, 0),
+    "restoring": ("target", {"failCommands": ["collMod"]}, 0),
+    "deciding": ("target", {"failCommands": ["find"], "namespace": "mongotwin.checkpoints"}, 0),
+    "opening": ("target", {"failCommands": ["setUserWriteBlockMode"]}, 1),
 }
 
 
@@ -204,7 +200,7 @@ def test_killed_at_each_step_it_goes_back_or_on(secured, application, step):
     app.wait_for(30)
     where, command, passing = _HANGS[step]
     client = secured.source_client if where == "source" else secured.target_client
-    hang = {"failCommands": [command], "blockConnection": True, "blockTimeMS": 20_000, "appName": "mongotwin"}
+    hang = {**command, "blockConnection": True, "blockTimeMS": 20_000, "appName": "mongotwin"}
     with failpoint(client, "failCommand", mode={"skip": passing}, **hang):
         twin.command("switchover")
         twin.wait_until(lambda s: s["handover"]["step"] == step, f"step {step}")
@@ -218,12 +214,7 @@ def test_killed_at_each_step_it_goes_back_or_on(secured, application, step):
     app.wait_for(40, side=1 - side)
     app.stop()
     app.assert_one_side_at_a_time()
-    source, target = sides(secured, twin.status())
-    twin.wait_caught_up(source)
-    for client in (source, target):
-        app.assert_all_there(client)
-    twin.finish()
-    secured.assert_identical()
+    finish_with_nothing_lost(secured, twin, app)
 
 
 def test_what_fails_on_the_way_is_put_back(secured, application):

@@ -25,7 +25,7 @@ def test_lanes_are_taken_away_all_and_given_back_more(replica_sets):
     replica_sets.load()
     twin = replica_sets.twin(lanes=2).start()
     twin.wait_for_state("replicating")
-    assert twin.status()["throttle"] == {"copy_bytes_per_second": None, "operations_per_second": None, "copiers": 4, "lanes": 2}
+    assert twin.status()["throttle"] == {"copy_bytes_per_second": None, "operations_per_second": None, "copiers": 4, "lanes": 2, "verify_bytes_per_second": None}
     assert _lanes(twin) == 2
     writer = replica_sets.write()
     twin.wait_for_applied(100)
