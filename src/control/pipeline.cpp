@@ -12,6 +12,7 @@
 namespace mongotwin::control {
 namespace {
 
+constexpr std::uint32_t kEvenSeconds = 2;
 constexpr std::chrono::milliseconds kIdle{200}, kNudgeEvery{100}, kCheckpointEvery{1000}, kShardsEvery{50}, kJournalEvery{1000};
 constexpr std::size_t kLaneBatchesMax = 4;
 
@@ -139,6 +140,7 @@ Step Pipeline::nudge_step() {
     Lock lock(m_);
     waiting = merger_waits_;
   }
+  for (auto& behind : left_behind()) waiting.push_back(behind);
   for (const auto& wait : waiting) {
     if (journal_->read_up_to(wait.shard) >= wait.until) continue;
     try {
@@ -149,6 +151,21 @@ Step Pipeline::nudge_step() {
     }
   }
   return Step::idle;
+}
+
+// A shard that is idle writes a note of its own every 10 to 20 s only. Once all are, nothing waits for it; but a failover
+// can go no further than what was heard of every shard.
+std::vector<plan::Merger::Wait> Pipeline::left_behind() {
+  oplog::Timestamp ahead;
+  for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) ahead = std::max(ahead, journal_->read_up_to(s));
+  std::vector<plan::Merger::Wait> out;
+  evened_.resize(source_.shards().size());
+  for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) {
+    if (ahead.t < std::max(journal_->read_up_to(s).t, evened_[s].t) + kEvenSeconds) continue;
+    evened_[s] = ahead;  // once for each moment: what a reader is behind with is not cured by notes
+    out.push_back({s, ahead});
+  }
+  return out;
 }
 
 // A shard without writes of its own must not hold back the others: a note moves its clock past that of a shard which

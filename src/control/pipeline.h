@@ -93,6 +93,7 @@ class Pipeline {
   [[nodiscard]] Step merge_step();
   [[nodiscard]] Step ddl_step(std::stop_token stop);
   [[nodiscard]] Step nudge_step();
+  [[nodiscard]] std::vector<plan::Merger::Wait> left_behind();
   [[nodiscard]] Step checkpoint_step();
   [[nodiscard]] Step journal_step();
   [[nodiscard]] std::string room_on_the_source();
@@ -146,6 +147,7 @@ class Pipeline {
   mutable Mutex m_;
   std::optional<ShardChange> shard_change_ GUARDED_BY(m_);
   std::vector<plan::Merger::Wait> merger_waits_ GUARDED_BY(m_);
+  std::vector<oplog::Timestamp> evened_;  // nudge only
   // Last: their destructors join before anything above goes. Those of the lanes are merge's once it runs.
   std::deque<Worker> lane_workers_, workers_;
 };

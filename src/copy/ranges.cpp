@@ -87,11 +87,18 @@ struct LastId {
   std::optional<bson::Document> id;  // none: it is empty
 };
 
-// Of one shard, orphans included; none if nothing there is greater than `above`.
-std::optional<bson::Document> last_id_on(mongo::Client& client, std::uint32_t server, const source::CollectionPlace& place, const std::optional<bson::Document>& above) {
+// Of one shard, orphans included; none if nothing there is greater than `above`. `by_record`: a clustered collection of a
+// server that takes neither hint nor bounds by _id there; its records are in that order.
+std::optional<bson::Document> last_id_on(mongo::Client& client, std::uint32_t server, const source::CollectionPlace& place, const std::optional<bson::Document>& above, bool by_record) {
   bson::Builder b;
-  b.uuid("find", place.uuid.view()).open_document("projection").int32("_id", 1).close().open_document("sort").int32("_id", -1).close().open_document("hint").int32("_id", 1).close();
-  if (above) b.document("min", *above);
+  b.uuid("find", place.uuid.view()).open_document("projection").int32("_id", 1).close();
+  if (by_record) {
+    b.open_document("sort").int32("$natural", -1).close();
+    if (above) b.open_document("filter").open_document("_id").value("$gt", (*above)["_id"]).close().close();
+  } else {
+    b.open_document("sort").int32("_id", -1).close().open_document("hint").int32("_id", 1).close();
+    if (above) b.document("min", *above);
+  }
   b.int32("limit", 1).boolean("singleBatch", true).open_document("readConcern").string("level", "majority").close();
   mongo::Cursor cursor(client, server, place.database, b.finish());
   while (auto batch = cursor.next())
@@ -105,13 +112,14 @@ LastId last_id(mongo::Cluster& source, const source::SourceCollection& collectio
   auto place = source::find_place(source, router, collection.ns, collection.uuid);
   if (!place || place->through_router) return {};
   LastId last{true, {}};
+  bool by_record = collection.options["clusteredIndex"] && source.major() < kClusteredBoundsSince;
   try {
     for (auto shard : place->shards) {
       auto client = source.shards()[shard].pool->acquire();
       auto server = client.select_server();
       auto needed = shard < not_before.size() ? std::max(not_before[shard], place->as_of) : place->as_of;
       source::await_state(client, server, needed, source.sharded() ? &router : nullptr, stop);
-      if (auto greater = last_id_on(client, server, *place, last.id)) last.id = std::move(greater);
+      if (auto greater = last_id_on(client, server, *place, last.id, by_record)) last.id = std::move(greater);
     }
   } catch (const mongo::CommandError& e) {
     if (e.code() == mongo::code::kNamespaceNotFound) return {};

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <thread>
 
+#include "base/annotations.h"
 #include "base/log.h"
 #include "mongo/uri.h"
 
@@ -74,13 +77,48 @@ void throw_on_write_concern_error(const std::string& label, bson::View command, 
                      "check that a majority of the members is up", reply);
 }
 
+// Ending a pool takes the driver up to half a second, until its monitors have looked up; nobody needs to wait for that
+// but the end of the driver itself.
+class Endings {
+ public:
+  void begin(mongoc_client_pool_t* pool) {
+    Lock lock(m_);
+    std::erase_if(under_way_, [](const auto& ending) { return ending->done.load(); });
+    auto& ending = *under_way_.emplace_back(std::make_unique<Ending>());
+    ending.thread = std::jthread([pool, &ending] {
+      mongoc_client_pool_destroy(pool);
+      ending.done = true;
+    });
+  }
+  void wait() {
+    Lock lock(m_);
+    under_way_.clear();
+  }
+
+ private:
+  struct Ending {
+    std::atomic<bool> done = false;
+    std::jthread thread;
+  };
+  Mutex m_;
+  std::vector<std::unique_ptr<Ending>> under_way_ GUARDED_BY(m_);
+};
+
+Endings& endings() {
+  static Endings all;
+  return all;
+}
+
 }  // namespace
 
 Driver::Driver() {
   mongoc_log_set_handler(drop_driver_log, nullptr);
   mongoc_init();
 }
-Driver::~Driver() { mongoc_cleanup(); }
+Driver::~Driver() {
+  endings().wait();
+  mongoc_cleanup();
+}
 
 Pool::Pool(std::string label, const std::string& uri) : Pool(std::move(label), uri, Limits()) {}
 
@@ -102,7 +140,7 @@ Pool::Pool(std::string label, const std::string& uri, Limits limits) : label_(st
 }
 
 Pool::~Pool() {
-  if (pool_) mongoc_client_pool_destroy(pool_);
+  if (pool_) endings().begin(pool_);
 }
 
 Client Pool::acquire() { return {this, mongoc_client_pool_pop(pool_)}; }

@@ -40,9 +40,16 @@ class Pair:
         return isinstance(self.source, ShardedCluster)
 
     def empty(self) -> None:
-        for client in (self.source_client, self.target_client):
+        for cluster, client in ((self.source, self.source_client), (self.target, self.target_client)):
             for name in databases(client):
                 client.drop_database(name)
+            if cluster.auth:
+                self._drop_users(client, cluster.auth.user)
+
+    @staticmethod
+    def _drop_users(client: MongoClient, keep: str) -> None:
+        for user in client.admin["system.users"].find({"user": {"$ne": keep}}, {"user": 1, "db": 1}):
+            client[user["db"]].command("dropUser", user["user"])
 
     def close(self) -> None:
         for twin in self.twins:

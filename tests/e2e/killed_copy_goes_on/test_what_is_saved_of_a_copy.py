@@ -29,7 +29,7 @@ def test_a_capped_collection_whose_indexes_came_first_keeps_them(replica_sets):
     capped = pair.source_client.db.create_collection("capped", capped=True, size=1 << 25)
     capped.create_index("n")
     _fill(capped, 3000)
-    before = pair.twin(indexes="before", throttle={"copy": "4MB"}).start()
+    before = pair.twin(indexes="before", throttle={"copy": "400KB"}).start()
     _kill_in_the_middle(before)
     after = pair.twin(indexes="after").start()
     after.finish()
@@ -69,7 +69,7 @@ def test_the_history_can_not_be_looked_for(replica_sets):
     """No reason to throw away what is copied: only lost history is one."""
     pair = replica_sets
     _fill(pair.source_client.db.c, 3000)
-    twin = pair.twin(throttle={"copy": "4MB"}).start()
+    twin = pair.twin(throttle={"copy": "400KB"}).start()
     _kill_in_the_middle(twin)
     unauthorized = {"failCommands": ["find"], "namespace": "local.oplog.rs", "appName": "mongotwin", "errorCode": 13}
     seen_by_preflight = 2  # the oplog's ends
