@@ -11,6 +11,7 @@ from cluster import ReplicaSet, ShardedCluster
 from cluster.process import free_port
 from pymongo import HASHED, IndexModel
 
+from switch_over import switch_overs
 from under_test import PATIENCE_S, DelayProxy, Twin, measure_copy, peak_mb, tool
 
 LARGE = dict(oplog_mb=2000, cache_gb=1.5)
@@ -128,18 +129,22 @@ def distant(args, directory):
 
 def main():
     parser = argparse.ArgumentParser(prog="bench/run")
-    parser.add_argument("--documents", type=int, help="default: 1,000,000, sharded 400,000")
+    parser.add_argument("--documents", type=int, help="default: 1,000,000, sharded 400,000, --switchover 100,000")
     parser.add_argument("--operations", type=int, default=300_000)
     parser.add_argument("--index-documents", type=int, default=300_000)
     parser.add_argument("--threads", type=int, default=4, help="of the plain program")
+    parser.add_argument("--writes", type=int, default=2000, help="a second, with --switchover")
+    parser.add_argument("--sharded", action="store_true", help="two sharded clusters in place of replica sets")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--sharded", action="store_true", help="two sharded clusters in place of replica sets")
     what.add_argument("--rtt", type=int, metavar="MS", help="the source at that distance, and at none")
+    what.add_argument("--switchover", action="store_true", help="how long writes are closed")
     args = parser.parse_args()
+    if args.sharded and args.rtt:
+        parser.error("--rtt is for replica sets")
     if args.rtt is not None and args.rtt <= 0:
         parser.error("--rtt takes a distance in ms; the copy at 0 ms is measured with it")
-    args.documents = args.documents or (400_000 if args.sharded else 1_000_000)
-    run = sharded if args.sharded else distant if args.rtt else replica_sets
+    args.documents = args.documents or (100_000 if args.switchover else 400_000 if args.sharded else 1_000_000)
+    run = switch_overs if args.switchover else sharded if args.sharded else distant if args.rtt else replica_sets
     with tempfile.TemporaryDirectory(prefix="mongotwin-bench-") as name:
         run(args, Path(name))
 

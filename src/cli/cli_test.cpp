@@ -426,6 +426,17 @@ TEST_F(CliTest, verify_tells_by_its_exit_status_what_it_found) {
   }
 }
 
+TEST_F(CliTest, finish_verifies_first_if_it_is_asked_to) {
+  for (auto [link, status, state] : {std::tuple{"fine", 0, "finished"}, {"differs", 3, "replicating"}, {"lost", 1, "replicating"}}) {
+    Child run({"run", "-c", config(link)});
+    auto api = run.api();
+    ASSERT_TRUE(run.sees("replicating"));
+    auto finish = call({"finish", "--verify", "--api", api});
+    EXPECT_EQ(finish.status, status) << finish.output;
+    EXPECT_NE(call({"status", "--api", api}).output.find(state), std::string::npos) << link;
+  }
+}
+
 TEST_F(CliTest, verify_without_a_replication_needs_the_configuration) {
   auto alone = call({"verify", "-c", config("fine")});
   EXPECT_EQ(alone.status, 1) << "port 0 says nothing of where it runs";

@@ -124,7 +124,12 @@ void finish(const Where& where, bool wait) {
   auto state = client.command("finish");
   if (!wait) return print("finish accepted; state " + state);
   auto status = wait_until_over(client);
-  if (status.state == status::State::finished) return print(fmt::format("finished: {} operations applied, the target stands on its own", count(status.ops.applied)));
+  if (status.state == status::State::finished) {
+    print(fmt::format("finished: {} operations applied, the target stands on its own", count(status.ops.applied)));
+    if (!status.detail.empty()) print(status.detail);
+    for (const auto& warning : status.warnings) print("warning: " + warning);
+    return;
+  }
   auto failure = status.error.value_or(status::Failure{"it failed without saying why", "see its log", ""});
   throw Error(Remedy::pause, failure.what, failure.hint);
 }

@@ -18,7 +18,8 @@ struct Where {
 void show_status(const Where& where, bool json);
 void throttle(const Where& where, const options::ThrottleTexts& texts);
 void send_command(const Where& where, const std::string& name);  // "pause" or "resume"
-// Waits until the state is finished, showing how far it is; without `wait` only until it is accepted.
+// Waits until the state is finished, showing how far it is, and prints what a last look at both clusters says; without
+// `wait` only until it is accepted.
 void finish(const Where& where, bool wait);
 // Prints what it demands; without `dry_run` waits until the roles have changed and the other direction is replicating.
 void switch_over(const Where& where, bool dry_run);

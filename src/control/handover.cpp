@@ -67,7 +67,7 @@ Switchover Replicator::make_switchover() {
 }
 
 void Replicator::demand_no_handover() const {
-  if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, fmt::format("a {} is under way", handover_->kind), "wait for its end");
+  if (handover_ && !handover_->succeeded) throw Error(Remedy::pause, fmt::format("a {} is under way{}{}", handover_->kind, handover_->step.empty() ? "" : ": ", handover_->step), "wait for its end; if the source is gone for good, stop mongotwin and run: mongotwin failover --config …");
 }
 
 void Replicator::demand_replicating() const {
@@ -265,9 +265,7 @@ void Replicator::take_in_again(std::stop_token stop) {
     handover_result_ = true;
     set_handover([&](auto& h) {
       h.step = kFollowing;
-      if (report.copies) h.notes.emplace_back("the old source is copied anew");
-      else if (report.documents == 0) h.notes.emplace_back("the old source had written nothing beyond the cut");
-      else h.notes.push_back(fmt::format("{} documents that the old source wrote beyond the cut are in {}", report.documents, report.file));
+      h.notes.insert(h.notes.end(), report.lines.begin(), report.lines.end());
     });
   } catch (const Error& e) {
     log::error("control", "rejoin: {}{}{}", e.what(), e.hint().empty() ? "" : "; ", e.hint());

@@ -71,37 +71,63 @@ Rejoin::Report Rejoin::run(bool may_copy, std::stop_token stop) {
   WriteBlock block(*p_.pair.source, p_.options.source_hooks, p_.options.link);
   if (auto obstacle = block.obstacle()) throw Error(Remedy::pause, obstacle->what, obstacle->hint);
   insisting(stop, [&] { block.close(stop); });
+  look_beyond_the_cut(stop);
+  if (only_by_copy_ && !may_copy)
+    throw Error(Remedy::pause, fmt::format("the old source can only be taken in again by a new copy, which replaces all that it has: {}", only_by_copy_->what()), "mongotwin rejoin --copy allows that; what it wrote beyond the cut is saved to a file first, as far as its oplogs tell");
+  save_file(stop);
   try {
-    auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
+    if (!only_by_copy_) bring_back(stop);
+  } catch (const Error& e) {
+    if (stop.stop_requested() || !may_copy) throw;
+    only_by_copy_ = e;
+  }
+  if (only_by_copy_) {
+    log::warn("control", "rejoin: by a new copy: {}", only_by_copy_->what());
+    report_.lines.push_back(fmt::format("the old source is copied anew: {}", only_by_copy_->what()));
+  }
+  step("changing the roles");
+  insisting(stop, [&] { change_roles(only_by_copy_.has_value()); });
+  return report_;
+}
+
+// And whether the new source can be followed from the failover on.
+void Rejoin::look_beyond_the_cut(std::stop_token stop) {
+  step("looking for what it wrote beyond the cut");
+  auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
+  try {
     // What expires by itself meanwhile is beyond the cut too.
     insisting(stop, [&] { hold_on_source(p_.pair, next.held, Held::by_source_names); });
-    step("looking for what it wrote beyond the cut");
     insisting(stop, [&] {
       (void)committed_ends(*p_.pair.source);
       touched_.clear();
+      commands_.clear();
+      only_by_copy_.reset();
       auto shards = by_name(*p_.pair.source, p_.saved.shards);
-      for (std::size_t s = 0; s < shards.size(); ++s) look(*shards[s], p_.saved.positions.at(s), p_.saved.resume.at(s));
+      for (std::size_t s = 0; s < shards.size(); ++s) {
+        try {
+          look(*shards[s], p_.saved.positions.at(s), p_.saved.resume.at(s));
+        } catch (const Error& e) {
+          if (e.remedy() != Remedy::resync) throw;
+          demand_copy(e);
+          report_.lines.push_back(fmt::format("what the old source's shard {} wrote beyond the cut is not known: {}", shards[s]->name, e.what()));
+        }
+      }
       demand_no_capped();
     });
-    // And whether the new source can be followed from the failover on.
     auto followed = by_name(*p_.pair.target, next.shards);
     for (std::size_t s = 0; s < followed.size(); ++s)
       insisting(stop, [&] {
         source::MongoOplog(*followed[s]->pool).open(next.resume[s]);
         demand_no_rename(*followed[s], next.resume[s]);
       });
-    save_file(stop);
-    bring_back(stop);
   } catch (const Error& e) {
-    bool stopped = stop.stop_requested();
-    if (stopped || (e.remedy() != Remedy::resync && !may_copy)) throw;
-    if (!may_copy) throw Error(Remedy::pause, fmt::format("the old source can only be taken in again by a new copy, which replaces all that it has: {}", e.what()), "mongotwin rejoin --copy allows that; save what you need of it first");
-    log::warn("control", "rejoin: by a new copy: {}", e.what());
-    report_.copies = true;
+    if (stop.stop_requested() || e.remedy() != Remedy::resync) throw;
+    demand_copy(e);
   }
-  step("changing the roles");
-  insisting(stop, [&] { change_roles(report_.copies); });
-  return report_;
+}
+
+void Rejoin::demand_copy(const Error& why) {
+  if (!only_by_copy_) only_by_copy_ = why;
 }
 
 std::vector<mongo::Shard*> Rejoin::by_name(mongo::Cluster& cluster, const std::vector<std::string>& names) {
@@ -162,10 +188,14 @@ void Rejoin::take(const std::string& shard, bson::View entry) {
     auto about = command->key() == "renameCollection" ? std::string(command->string().value_or("")) : database_of(ns) + "." + std::string(command->string().value_or(""));
     bool renamed_into = command->key() == "renameCollection" && p_.pair.filter.includes(o.string("to").value_or(""));
     if (!p_.pair.filter.includes(about) && !renamed_into) return;
-    throw Error(Remedy::resync, fmt::format("shard {} has changed definitions beyond the cut: {} (ts {})", shard, bson::to_json(o, 200), oplog::to_string(ts)));
+    demand_copy(Error(Remedy::resync, fmt::format("shard {} has changed definitions beyond the cut: {} (ts {})", shard, bson::to_json(o, 200), oplog::to_string(ts))));
+    auto line = bson::Builder();
+    line.string("ns", ns).string("shard", shard).string("last", "command").string("at", oplog::to_string(ts)).document("command", o);
+    commands_.push_back(line.finish());
+    return;
   }
   if (!p_.pair.filter.includes(ns)) return;
-  if (name_of(ns) == "system.views") throw Error(Remedy::resync, fmt::format("shard {} has changed views of {} beyond the cut (ts {})", shard, database_of(ns), oplog::to_string(ts)));
+  if (name_of(ns) == "system.views") demand_copy(Error(Remedy::resync, fmt::format("shard {} has changed views of {} beyond the cut (ts {})", shard, database_of(ns), oplog::to_string(ts))));
   auto id = (op == "u" ? entry.fields("o2") : o)["_id"];
   if (!id) return;
   auto bytes = bson::typed_bytes(id);
@@ -177,24 +207,58 @@ void Rejoin::demand_no_capped() {
   for (const auto& [ns, documents] : touched_) {
     auto list = bson::Builder().int32("listCollections", 1).open_document("filter").string("name", name_of(ns)).close().finish();
     for (const auto& listed : mongo::fetch_all(client, database_of(ns), list))
-      if (listed.view().fields("options")["capped"].truthy()) throw Error(Remedy::resync, fmt::format("documents were written into the capped collection {} beyond the cut, whose order can't be put right", ns));
+      if (listed.view().fields("options")["capped"].truthy()) demand_copy(Error(Remedy::resync, fmt::format("documents were written into the capped collection {} beyond the cut, whose order can't be put right", ns)));
   }
 }
 
-// One line a document, as the old source has it now; durable before anything of it is changed.
+// One line a document, as the old source has it now; durable before anything of it is changed. A rejoin that was broken
+// off may have changed some already: the file that it made has them as they were, and stays known.
 void Rejoin::save_file(std::stop_token stop) {
   step("saving what it wrote beyond the cut");
-  for (const auto& [ns, documents] : touched_) report_.documents += documents.size();
-  if (report_.documents == 0) return;
-  auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::vector<std::string> earlier;
+  bson::Document handover;
+  insisting(stop, [&] {
+    auto saved = p_.store.load();
+    handover = bson::Document::copy_of(saved ? saved->view().fields("handover") : p_.saved.handover.view());
+  });
+  for (const auto& file : handover.view().fields("files")) earlier.emplace_back(file.string().value_or(""));
+  std::size_t count = 0;
+  for (const auto& [ns, documents] : touched_) count += documents.size();
+  if (count + commands_.size() > 0) {
+    auto path = new_file();
+    write_file(path, stop);
+    auto fields = bson::Builder();
+    for (const auto& e : handover.view())
+      if (e.key() != "files") fields.value(e.key(), e);
+    fields.open_array("files");
+    for (std::size_t n = 0; n < earlier.size(); ++n) fields.string(std::to_string(n), earlier[n]);
+    fields.string(std::to_string(earlier.size()), path).close();
+    handover = fields.finish();
+    insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", handover).finish()); });
+    report_.lines.push_back(fmt::format("{} documents that the old source wrote beyond the cut are in {}", count, path));
+    if (!commands_.empty()) report_.lines.push_back(fmt::format("and {} changes of its definitions", commands_.size()));
+  } else if (!only_by_copy_ && earlier.empty()) {
+    report_.lines.emplace_back("the old source had written nothing beyond the cut");
+  }
+  if (!earlier.empty()) report_.lines.push_back(fmt::format("as they were before a rejoin that was broken off: {}", fmt::join(earlier, ", ")));
+  for (const auto& line : report_.lines) log::warn("control", "rejoin: {}", line);
+}
+
+std::string Rejoin::new_file() const {
+  auto now = std::chrono::system_clock::now();
   auto directory = std::filesystem::absolute(p_.options.journal.path).parent_path();
-  report_.file = (directory / fmt::format("{}.beyond-the-cut.{:%Y%m%dT%H%M%SZ}.json", p_.options.link, fmt::gmtime(now))).string();
-  int fd = ::open(report_.file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) throw Error(Remedy::pause, fmt::format("{} can't be made: {}", report_.file, std::strerror(errno)), "make the directory writable and ask for it again");
+  auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  return (directory / fmt::format("{}.beyond-the-cut.{:%Y%m%dT%H%M%S}.{:03}Z.json", p_.options.link, fmt::gmtime(std::chrono::system_clock::to_time_t(now)), milliseconds)).string();
+}
+
+void Rejoin::write_file(const std::string& path, std::stop_token stop) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) throw Error(Remedy::pause, fmt::format("{} can't be made: {}", path, std::strerror(errno)), "make the directory writable and ask for it again");
   struct Closer {
     int fd;
     ~Closer() { ::close(fd); }
   } closer{fd};
+  for (const auto& command : commands_) write_all(fd, bson::to_canonical_json(command) + "\n", path);
   for (const auto& [ns, documents] : touched_) {
     std::vector<bson::View> keys;
     auto flush = [&] {
@@ -217,7 +281,7 @@ void Rejoin::save_file(std::stop_token stop) {
         found == there.end() ? line.null("document") : line.document("document", found->second);
         text += bson::to_canonical_json(line.finish()) + "\n";
       }
-      write_all(fd, text, report_.file);
+      write_all(fd, text, path);
       keys.clear();
     };
     for (const auto& [bytes, touched] : documents) {
@@ -226,8 +290,7 @@ void Rejoin::save_file(std::stop_token stop) {
     }
     if (!keys.empty()) flush();
   }
-  if (::fsync(fd) != 0) throw Error(Remedy::pause, fmt::format("{} can't be written: {}", report_.file, std::strerror(errno)), "make room there and ask for it again");
-  log::warn("control", "rejoin: {} documents that the old source wrote beyond the cut are in {}", report_.documents, report_.file);
+  if (::fsync(fd) != 0) throw Error(Remedy::pause, fmt::format("{} can't be written: {}", path, std::strerror(errno)), "make room there and ask for it again");
 }
 
 // To what the new source has now; it is followed from the failover on, tolerantly, and what it did since leads there again.

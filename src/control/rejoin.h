@@ -2,7 +2,7 @@
 // Rejoin: takes the old source in again after a failover, as the follower of the cluster that has taken over. What it
 // wrote beyond the cut is looked up in its oplog, the documents are saved to a file and brought to what the new source has;
 // then it follows from the moment of the failover, without a copy. Where its oplog or the new source's does not reach back
-// so far, or it has changed definitions beyond the cut, only a new copy helps, which must be allowed.
+// so far, or it has changed definitions beyond the cut, only a new copy helps, which must be allowed; the file comes first.
 // Owned by one thread (drive); what is handed in must outlive it.
 #pragma once
 
@@ -31,12 +31,10 @@ class Rejoin {
   explicit Rejoin(Parts parts);
 
   struct Report {
-    bool copies = false;              // it begins with a new copy
-    std::size_t documents = 0;        // written beyond the cut
-    std::string file;                 // where they are; empty if there are none
+    std::vector<std::string> lines;   // what was found beyond the cut and where it is saved; why it begins with a new copy
   };
   // Throws Error(pause), with nothing changed but that the old source is closed for writes, when only a copy helps and
-  // `may_copy` is false. Called again it goes on. Afterwards the pair is to be connected to anew.
+  // `may_copy` is false. Broken off, another one goes on. Afterwards the pair is to be connected to anew.
   Report run(bool may_copy, std::stop_token stop);
 
  private:
@@ -50,10 +48,14 @@ class Rejoin {
   // The cluster's shard of each of these names, in their order. Throws Error(resync) if it has others.
   [[nodiscard]] static std::vector<mongo::Shard*> by_name(mongo::Cluster& cluster, const std::vector<std::string>& names);
   void look(mongo::Shard& shard, oplog::Timestamp cut, oplog::Timestamp resume);
+  void look_beyond_the_cut(std::stop_token stop);
+  void demand_copy(const Error& why);
   void demand_no_rename(mongo::Shard& shard, oplog::Timestamp since);
   void take(const std::string& shard, bson::View entry);
   void demand_no_capped();
   void save_file(std::stop_token stop);
+  [[nodiscard]] std::string new_file() const;
+  void write_file(const std::string& path, std::stop_token stop);
   void bring_back(std::stop_token stop);
   void bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys, const apply::TargetLayout& layout);
   void insert_alone(const std::string& ns, apply::MongoWriter& writer, const bson::Document& document, std::vector<bson::Document>& also);
@@ -64,6 +66,8 @@ class Rejoin {
   Parts p_;
   checkpoint::MongoCheckpointStore other_store_;  // on the old source
   Documents touched_;
+  std::vector<bson::Document> commands_;  // changes of definitions beyond the cut: lines of the file
+  std::optional<Error> only_by_copy_;     // why nothing but a new copy helps
   Report report_;
 };
 

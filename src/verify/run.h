@@ -75,6 +75,7 @@ class Run {
 
   void compare_capped(const Collection& collection);
   [[nodiscard]] std::string capped_difference(const Collection& collection);
+  void move_clocks();
   void compare_definitions();
   void compare_users();
 

@@ -80,11 +80,11 @@ def test_not_without_the_right_to_look(make_pair, source_set, tmp_path):
     """Then it is counted, and nothing else is missing."""
     parameters = {"enableTestCommands": "1"}
     with ReplicaSet(name="guarded", base_dir=tmp_path, auth=Auth("admin", "s3cret"), set_parameters=parameters) as target:
+        pair = make_pair(source_set, target)
         with target.client() as admin:
             may = ["replSetGetConfig", "replSetGetStatus", "getParameter", "listDatabases"]
             admin.admin.command("createRole", "almostMonitor", privileges=[{"resource": {"cluster": True}, "actions": may}], roles=[])
             admin.admin.command("createUser", "twin", pwd="twin", roles=["readWriteAnyDatabase", "restore", "almostMonitor"])
-        pair = make_pair(source_set, target)
         _load(pair.source_client.db.c, IndexModel("n", name="by n"))
         twin = pair.twin(target=f"mongodb://twin:twin@{target.hosts}/?replicaSet={target.name}&authSource=admin")
         with failpoint(pair.target_client, SCANNED) as hang:

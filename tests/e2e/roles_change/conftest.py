@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from cluster import Auth, ShardedCluster
+from cluster import Auth, ReplicaSet, ShardedCluster
 
 from e2e.application import Application
 
@@ -52,6 +52,36 @@ def secured(make_pair, secured_source_set, secured_target_set):
     for twin in pair.twins:
         twin.kill()
     _open_for_writes(pair)
+
+
+def _mortal(kind, request, make_pair, base):
+    auth, testable = Auth("admin", "m0rtal"), {"enableTestCommands": "1"}
+    if kind == "sharded":
+        request.getfixturevalue("needs_shards")
+        source = ShardedCluster(name="mortal", base_dir=base, shards=2, auth=auth, set_parameters=testable)
+    else:
+        source = ReplicaSet(name="mortal", base_dir=base, auth=auth, set_parameters=testable)
+    with source:
+        pair = make_pair(source, request.getfixturevalue("secured_target_sharded" if kind == "sharded" else "secured_target_set"))
+        pair.target_client.admin.command("setUserWriteBlockMode", **{"global": False})
+        yield pair
+        for twin in pair.twins:
+            twin.kill()
+        pair.target_client.admin.command("setUserWriteBlockMode", **{"global": False})
+        # A client of a dead cluster would wait for it when it is closed.
+        source.start()
+        pair.close()
+
+
+@pytest.fixture(params=["sets", "sharded"])
+def mortal(request, make_pair, base_dir, tmp_path_factory):
+    """A source of its own, which may die; with authentication."""
+    yield from _mortal(request.param, request, make_pair, base_dir / tmp_path_factory.mktemp("mortal").name)
+
+
+@pytest.fixture
+def mortal_sets(request, make_pair, base_dir, tmp_path_factory):
+    yield from _mortal("sets", request, make_pair, base_dir / tmp_path_factory.mktemp("mortal").name)
 
 
 @pytest.fixture

@@ -8,32 +8,12 @@ import random
 from pathlib import Path
 
 import pytest
-from cluster import Auth, ReplicaSet, ShardedCluster
 
 from e2e.application import Application
 from e2e.roles import switch_over
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
-
-
-@pytest.fixture(params=["sets", "sharded"])
-def mortal(request, make_pair, base_dir, tmp_path_factory, secured_target_set):
-    """A source of its own, which may die; with authentication."""
-    base = base_dir / tmp_path_factory.mktemp("mortal").name
-    auth = Auth("admin", "m0rtal")
-    if request.param == "sharded":
-        request.getfixturevalue("needs_shards")
-        source, target = ShardedCluster(name="mortal", base_dir=base, shards=2, auth=auth), request.getfixturevalue("secured_target_sharded")
-    else:
-        source, target = ReplicaSet(name="mortal", base_dir=base, auth=auth), secured_target_set
-    with source:
-        pair = make_pair(source, target)
-        pair.target_client.admin.command("setUserWriteBlockMode", **{"global": False})
-        yield pair
-        for twin in pair.twins:
-            twin.kill()
-        pair.target_client.admin.command("setUserWriteBlockMode", **{"global": False})
 
 
 def _up_to_s(handover) -> int:
@@ -153,10 +133,17 @@ def test_definitions_beyond_the_cut_need_a_new_copy_which_must_be_allowed(mortal
     twin.wait_for_state("failed_over")
     refused = mongotwin("rejoin", "--config", twin.config_path)
     assert refused.returncode == 1
+    directory = Path(twin.config_path).parent
+    assert not list(directory.glob("twin.beyond-the-cut.*.json"))
     assert "new copy" in refused.stderr and "beyond" in refused.stderr and "--copy" in refused.stderr, refused.stderr
     assert twin.state == "failed_over"
     done = mongotwin("rejoin", "--copy", "--config", twin.config_path)
     assert done.returncode == 0, done.stderr
+    (file,) = directory.glob("twin.beyond-the-cut.*.json")
+    assert str(file) in done.stdout and "copied anew" in done.stdout, done.stdout
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {"create": "beyond"}.items() <= next(line["command"] for line in lines if line["last"] == "command").items()
+    assert [line["document"]["_id"] for line in lines if line["ns"] == "shop.beyond"] == [{"$numberInt": "1"}]
     twin.wait_caught_up(mortal.target_client)
     assert twin.status()["roles_swapped"]
     twin.finish()

@@ -200,7 +200,7 @@ def test_killed_at_each_step_it_goes_back_or_on(secured, application, step):
     app.wait_for(30)
     where, command, passing = _HANGS[step]
     client = secured.source_client if where == "source" else secured.target_client
-    hang = {**command, "blockConnection": True, "blockTimeMS": 20_000, "appName": "mongotwin"}
+    hang = {**command, "blockConnection": True, "blockTimeMS": 5_000, "appName": "mongotwin"}
     with failpoint(client, "failCommand", mode={"skip": passing}, **hang):
         twin.command("switchover")
         twin.wait_until(lambda s: s["handover"]["step"] == step, f"step {step}")

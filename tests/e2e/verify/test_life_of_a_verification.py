@@ -157,6 +157,10 @@ def test_with_authentication_and_users(secured_sets):
         assert found["repaired"] == 1 and named(found) == {"shop.things 3": "is missing on the target"}
         assert_identical(verify(twin, mode="bytes"))
         assert result(twin)["number"] == 3
+        pair.target_client["shop"].command("updateUser", "ann", roles=["readWrite"])
+        found = verify(twin)
+        assert found["verdict"] == "different" and "shop.ann" in str(named(found)), named(found)
+        assert pair.target_client["shop"].command("usersInfo", "ann")["users"][0]["roles"][0]["role"] == "readWrite", "named, and not mended"
     finally:
         pair.source_client["shop"].command("dropAllUsersFromDatabase")
         pair.target_client["shop"].command("dropAllUsersFromDatabase")

@@ -63,3 +63,28 @@ def test_replica_set_to_sharded(set_to_sharded):
     pair = set_to_sharded
     pair.target.shard_collection(planting.NS, {"_id": "hashed"})  # beforehand: a layout of its own
     _found_and_mended(pair)
+
+
+def test_keys_of_shards_and_the_order_of_capped_documents(sharded_clusters):
+    pair = sharded_clusters
+    pair.source.shard_collection("plant.keyed", {"a": 1})
+    source, target = pair.source_client["plant"], pair.target_client["plant"]
+    source["keyed"].insert_many([{"_id": n, "a": n % 7, "b": n} for n in range(500)])
+    source.create_collection("ring", capped=True, size=1 << 20)
+    source["ring"].insert_many([{"_id": n} for n in range(10)])
+    twin = pair.twin().start()
+    twin.wait_for_state("replicating")
+    assert_identical(verify(twin))
+
+    target["keyed"].drop()
+    pair.target.shard_collection("plant.keyed", {"b": 1})
+    target["keyed"].insert_many([{"_id": n, "a": n % 7, "b": n} for n in range(500)])
+    target["ring"].drop()
+    target.create_collection("ring", capped=True, size=1 << 20)
+    target["ring"].insert_many([{"_id": n} for n in (0, 1, 2, 4, 3, 5, 6, 7, 8, 9)])
+    found = verify(twin)
+    assert found["verdict"] == "different"
+    assert {one["ns"] for one in found["list"]} == {"plant.keyed", "plant.ring"}, found["list"]
+    said = named(found)
+    assert said["plant.keyed"] == 'sharded by { "a" : 1 } on the source, by { "b" : 1 } on the target'
+    assert said["plant.ring"] == "the document _id 3 stands where the target has _id 4, or has other bytes there"
