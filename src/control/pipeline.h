@@ -50,6 +50,7 @@ class Pipeline {
   void set_lanes(int lanes);  // none before the first call; 0: nothing new is applied
   void hold(bool on);
   [[nodiscard]] bool drained() const { return planner_ && planner_->drained(); }  // see Planner
+  [[nodiscard]] oplog::Timestamp moment() const { return planner_->moment(); }     // see Planner
   void stop_after(std::vector<oplog::Timestamp> last);
   // The source is given up: nothing is read any more, what was read is applied, then it has stopped.
   void end_reading();

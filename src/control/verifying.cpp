@@ -40,7 +40,7 @@ status::Verification Replicator::look_quickly(std::chrono::milliseconds budget, 
   oplog::Timestamp at;
   {
     Lock lock(m_);
-    for (auto ts : pipeline_->observe().applied) at = std::max(at, ts);
+    at = pipeline_->moment();
   }
   Drained drained(at);
   verify::Pairing pairing{*pair_->source, *pair_->target, pair_->filter, holds_, pair_->sharding, *layout_, saved_.emptied, {}};
@@ -123,7 +123,7 @@ bool Replicator::at_cut(const std::function<void(const verify::Cut&)>& work, std
     if (error_) throw Error(Remedy::pause, "the replication has failed meanwhile", "see its error; then start it again and verify again");
   }
   verify::Cut cut;
-  for (auto position : pipeline->observe().applied) cut.source = std::max(cut.source, position);
+  cut.source = pipeline->moment();
   cut.clean = !pair_->source->sharded() || pipeline->nothing_open();
   work(cut);
   return true;

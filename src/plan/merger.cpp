@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/merger.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace mongotwin::plan {
@@ -43,6 +45,20 @@ Merger::Merged Merger::pop() {
   TWIN_INVARIANT(out.entry.ts >= lot.position);
   lot.position = out.entry.ts;
   return out;
+}
+
+Timestamp Merger::moment() const {
+  auto before = [](Timestamp ts) { return ts.i > 0 ? Timestamp{ts.t, ts.i - 1} : Timestamp{ts.t - 1, UINT32_MAX}; };
+  auto at = horizon();
+  bool any = false;
+  Timestamp popped;
+  for (const auto& lot : lots_) {
+    popped = std::max(popped, lot.position);
+    if (lot.entries.empty() && lot.over) continue;
+    at = std::min(at, lot.entries.empty() ? std::max(lot.watermark, lot.position) : before(lot.entries.front().entry.ts));
+    any = true;
+  }
+  return any ? at : popped;
 }
 
 std::vector<Merger::Wait> Merger::waits() const {

@@ -40,6 +40,9 @@ class Merger {
   // Per shard: everything up to here has been popped.
   [[nodiscard]] oplog::Timestamp position(oplog::ShardIndex shard) const { return lots_[shard].position; }
   [[nodiscard]] std::size_t shards() const { return lots_.size(); }
+  // What has been popped is all that the source wrote up to this moment, of every shard, and nothing later. Positions do
+  // not say it: of a shard that is idle now they run ahead of the others.
+  [[nodiscard]] oplog::Timestamp moment() const;
   // After peek() gave null: the shards that an entry of another shard waits for, and for which ts.
   struct Wait {
     oplog::ShardIndex shard;

@@ -87,6 +87,27 @@ TEST_F(MergerTest, PositionsMoveWithTheEntriesAndWithTheWatermarkOfAnIdleShard) 
   EXPECT_EQ(merger.position(0), at(8)) << "nothing relevant came after 7";
 }
 
+// Seen in a verification: the source was read as of the position of a shard that was idle, and another shard's entries
+// before it were still to come.
+TEST_F(MergerTest, MomentIsOneUpToWhichNothingOfAnyShardIsMissing) {
+  read(0, {1, 2, 8}, 8);
+  read(1, {}, 5);
+  EXPECT_EQ(all(), "0:1 0:2 ");
+  EXPECT_EQ(merger.position(1), at(5));
+  EXPECT_EQ(merger.moment(), at(5)) << "0:8 is known and still to come, and nothing of 0 is before it";
+  read(1, {}, 20);
+  EXPECT_EQ(all(), "0:8 ");
+  EXPECT_EQ(merger.position(1), at(20));
+  EXPECT_EQ(merger.moment(), at(8)) << "what 0 has written after 8 is not read yet";
+  read(0, {}, 30);
+  EXPECT_EQ(all(), "");
+  EXPECT_EQ(merger.moment(), at(20));
+  read(1, {25}, 25);
+  merger.plan_up_to(at(22));
+  EXPECT_EQ(all(), "");
+  EXPECT_EQ(merger.moment(), at(22));
+}
+
 TEST_F(MergerTest, SameInstantOnTwoShardsHasAFixedOrder) {
   read(1, {5}, 5);
   read(0, {5}, 5);

@@ -46,6 +46,11 @@ bool Planner::drained() const {
   return drained_ && lanes_quiet();
 }
 
+Timestamp Planner::moment() const {
+  Lock lock(m_);
+  return moment_;
+}
+
 // While catching up, documents that clash stay parked until the target is exact: they are not under way.
 bool Planner::lanes_quiet() const { return (exact_ ? frontier_.in_flight() : frontier_.active()) == 0; }
 
@@ -289,6 +294,7 @@ Step Planner::settle() {
   if (held_ && open_ops_ == 0 && lanes_quiet() && last_cut_ == positions()) drained_ = true;
   bool over = (stop_after_ && reached(*stop_after_)) || (stop_at_the_end_ && exact_ && !held_ && lanes_wanted_ != 0 && merger_.peek() == nullptr);
   if (over && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
+  if (drained_ || stopped_) moment_ = merger_.moment();
   return Step::idle;
 }
 
