@@ -9,7 +9,7 @@ import time
 from cluster import Auth, ReplicaSet, ShardedCluster
 from e2e.application import make_user, uri_of
 from pymongo import InsertOne, MongoClient, UpdateOne, WriteConcern
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError
 
 from under_test import PATIENCE_S, Twin, peak_mb
 
@@ -17,6 +17,7 @@ TURNS = 6
 BETWEEN_S = 5
 BULK = 20
 THREADS = 2
+BLOCKED = 371  # UserWritesBlocked
 
 
 class Writers:
@@ -54,15 +55,17 @@ class Writers:
         while not self._stopped.is_set():
             bulk = [InsertOne({"_id": f"{number}-{count}-{n}", "at": time.time()}) for n in range(BULK // 2)]
             bulk += [UpdateOne({"_id": dice.randrange(self._documents)}, {"$inc": {"n": 1}}) for _ in range(BULK - len(bulk))]
+            count += 1
             try:
                 orders[side].bulk_write(bulk, ordered=False)
-            except PyMongoError:
-                side = 1 - side  # closed for writes; what is lost of this bulk does not matter here
+            except BulkWriteError as error:
+                if any(one["code"] != BLOCKED for one in error.details["writeErrors"]):
+                    raise
+                side = 1 - side
                 self._stopped.wait(0.002)
                 continue
             with self._lock:
                 self.acknowledged.append(time.monotonic())
-            count += 1
             due = max(due + self._every_s, time.monotonic() - 1)  # what was missed while closed is not caught up with
             self._stopped.wait(max(0, due - time.monotonic()))
 
