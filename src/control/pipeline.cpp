@@ -72,6 +72,8 @@ void Pipeline::start_applying(Start start) {
   assembler_->restore_awaited(start.awaited);
   consistent_ = start.consistent;
   exact_after_ = start.exact_after;
+  for (const auto* some : {&start.positions, &start.exact_after})
+    for (auto ts : *some) known_before_ = std::max(known_before_, ts);
   std::vector<plan::LaneQueue*> queues;
   for (int n = std::max(1, lanes_wanted_.load()); n > 0; --n) queues.push_back(&make_lane());
   resolver_writer_ = std::make_unique<apply::MongoWriter>(target_.router(), layout_);
@@ -154,14 +156,15 @@ Step Pipeline::nudge_step() {
 }
 
 // A shard that is idle writes a note of its own every 10 to 20 s only. Once all are, nothing waits for it; but a failover
-// can go no further than what was heard of every shard.
+// can go no further than what was heard of every shard, and a verification looks at no moment before what was known at the start.
 std::vector<plan::Merger::Wait> Pipeline::left_behind() {
   oplog::Timestamp ahead;
   for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) ahead = std::max(ahead, journal_->read_up_to(s));
   std::vector<plan::Merger::Wait> out;
   evened_.resize(source_.shards().size());
   for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) {
-    if (ahead.t < std::max(journal_->read_up_to(s).t, evened_[s].t) + kEvenSeconds) continue;
+    auto known = std::max(journal_->read_up_to(s), evened_[s]);
+    if (ahead.t < known.t + kEvenSeconds && (known >= known_before_ || ahead < known_before_)) continue;
     evened_[s] = ahead;  // once for each moment: what a reader is behind with is not cured by notes
     out.push_back({s, ahead});
   }

@@ -50,7 +50,7 @@ class Pipeline {
   void set_lanes(int lanes);  // none before the first call; 0: nothing new is applied
   void hold(bool on);
   [[nodiscard]] bool drained() const { return planner_ && planner_->drained(); }  // see Planner
-  [[nodiscard]] oplog::Timestamp moment() const { return planner_->moment(); }     // see Planner
+  [[nodiscard]] std::optional<oplog::Timestamp> moment() const { return planner_->moment(); }
   void stop_after(std::vector<oplog::Timestamp> last);
   // The source is given up: nothing is read any more, what was read is applied, then it has stopped.
   void end_reading();
@@ -149,6 +149,7 @@ class Pipeline {
   std::optional<ShardChange> shard_change_ GUARDED_BY(m_);
   std::vector<plan::Merger::Wait> merger_waits_ GUARDED_BY(m_);
   std::vector<oplog::Timestamp> evened_;  // nudge only
+  oplog::Timestamp known_before_;         // see Planner
   // Last: their destructors join before anything above goes. Those of the lanes are merge's once it runs.
   std::deque<Worker> lane_workers_, workers_;
 };

@@ -40,7 +40,8 @@ status::Verification Replicator::look_quickly(std::chrono::milliseconds budget, 
   oplog::Timestamp at;
   {
     Lock lock(m_);
-    at = pipeline_->moment();
+    for (auto ts : pipeline_->observe().applied) at = std::max(at, ts);
+    at = pipeline_->moment().value_or(at);
   }
   Drained drained(at);
   verify::Pairing pairing{*pair_->source, *pair_->target, pair_->filter, holds_, pair_->sharding, *layout_, saved_.emptied, {}};
@@ -117,13 +118,14 @@ bool Replicator::at_cut(const std::function<void(const verify::Cut&)>& work, std
       if (r.pipeline_) r.pipeline_->hold(r.paused_);
     }
   } release{*this};
-  while (!pipeline->drained()) {
+  std::optional<oplog::Timestamp> moment;
+  while (!pipeline->drained() || !(moment = pipeline->moment())) {
     if (!sleep_for(stop, kLookForCut)) return false;
     Lock lock(m_);
     if (error_) throw Error(Remedy::pause, "the replication has failed meanwhile", "see its error; then start it again and verify again");
   }
   verify::Cut cut;
-  cut.source = pipeline->moment();
+  cut.source = *moment;
   cut.clean = !pair_->source->sharded() || pipeline->nothing_open();
   work(cut);
   return true;

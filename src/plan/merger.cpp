@@ -43,7 +43,7 @@ Merger::Merged Merger::pop() {
   auto out = std::move(lot.entries.front());
   lot.entries.pop_front();
   TWIN_INVARIANT(out.entry.ts >= lot.position);
-  lot.position = out.entry.ts;
+  lot.position = popped_ = out.entry.ts;
   return out;
 }
 
@@ -51,14 +51,12 @@ Timestamp Merger::moment() const {
   auto before = [](Timestamp ts) { return ts.i > 0 ? Timestamp{ts.t, ts.i - 1} : Timestamp{ts.t - 1, UINT32_MAX}; };
   auto at = horizon();
   bool any = false;
-  Timestamp popped;
   for (const auto& lot : lots_) {
-    popped = std::max(popped, lot.position);
     if (lot.entries.empty() && lot.over) continue;
     at = std::min(at, lot.entries.empty() ? std::max(lot.watermark, lot.position) : before(lot.entries.front().entry.ts));
     any = true;
   }
-  return any ? at : popped;
+  return any ? at : popped_;
 }
 
 std::vector<Merger::Wait> Merger::waits() const {

@@ -40,9 +40,10 @@ class Merger {
   // Per shard: everything up to here has been popped.
   [[nodiscard]] oplog::Timestamp position(oplog::ShardIndex shard) const { return lots_[shard].position; }
   [[nodiscard]] std::size_t shards() const { return lots_.size(); }
-  // What has been popped is all that the source wrote up to this moment, of every shard, and nothing later. Positions do
-  // not say it: of a shard that is idle now they run ahead of the others.
+  // What has been popped is all that the source wrote up to this moment, of every shard, and nothing later; there is none
+  // between two entries of one ts. Positions do not say it: of a shard that is idle now they run ahead of the others.
   [[nodiscard]] oplog::Timestamp moment() const;
+  [[nodiscard]] bool between_twins(const Merged& next) const { return next.entry.ts == popped_; }
   // After peek() gave null: the shards that an entry of another shard waits for, and for which ts.
   struct Wait {
     oplog::ShardIndex shard;
@@ -58,6 +59,7 @@ class Merger {
     bool over = false;  // ended, as of the last refill
   };
   void refill(oplog::ShardIndex shard);
+  oplog::Timestamp popped_;  // the last one
   static std::uint64_t packed(oplog::Timestamp ts) { return std::uint64_t{ts.t} << 32 | ts.i; }
 
   journal::Journal& journal_;

@@ -108,6 +108,17 @@ TEST_F(MergerTest, MomentIsOneUpToWhichNothingOfAnyShardIsMissing) {
   EXPECT_EQ(merger.moment(), at(22));
 }
 
+TEST_F(MergerTest, NoMomentIsBetweenTwoEntriesOfOneTs) {
+  read(0, {3}, 9);
+  read(1, {3}, 9);
+  (void)merger.pop();
+  ASSERT_NE(merger.peek(), nullptr);
+  EXPECT_TRUE(merger.between_twins(*merger.peek()));
+  (void)merger.pop();
+  EXPECT_EQ(merger.peek(), nullptr);
+  EXPECT_EQ(merger.moment(), at(9));
+}
+
 TEST_F(MergerTest, SameInstantOnTwoShardsHasAFixedOrder) {
   read(1, {5}, 5);
   read(0, {5}, 5);

@@ -29,6 +29,8 @@ void Planner::start_at(std::vector<Timestamp> start, std::vector<Timestamp> exac
   resume_ = std::move(resume);
   exact_after_ = std::move(exact_after);
   last_cut_ = start_;
+  for (const auto* some : {&start_, &exact_after_})
+    for (auto ts : *some) known_before_ = std::max(known_before_, ts);
   frontier_.start_at(start_);
   Lock lock(m_);
   planned_ = start_;
@@ -39,6 +41,7 @@ void Planner::hold(bool on) {
   if (held_ == on) return;  // drained already, it stays so
   held_ = on;
   drained_ = false;
+  moment_.reset();
 }
 
 bool Planner::drained() const {
@@ -46,7 +49,7 @@ bool Planner::drained() const {
   return drained_ && lanes_quiet();
 }
 
-Timestamp Planner::moment() const {
+std::optional<Timestamp> Planner::moment() const {
   Lock lock(m_);
   return moment_;
 }
@@ -192,7 +195,8 @@ Planner::Go Planner::plan_next() {
   }
   bool over = next == nullptr && at_the_end();
   if (!exact_ && (over || (reached(exact_after_) && rebuilt())) && assembler_.whole()) return become_exact();
-  if (!next || held_ || lanes_wanted_ == 0) {
+  // Shards share a ts often: the first of a second. Between two such entries the source has no state of one moment.
+  if (!next || (held_ && !merger_.between_twins(*next)) || lanes_wanted_ == 0) {
     auto step = settle();
     return step == Step::idle ? Go::idle : Go::again;
   }
@@ -290,11 +294,13 @@ Step Planner::settle() {
     return Step::progress;
   }
   if (positions() != last_cut_ && room_in_flight()) close_epoch(true);  // only time has passed, or entries that change nothing
+  const auto* next = merger_.peek();
+  bool at_a_moment = next == nullptr || !merger_.between_twins(*next);
   Lock lock(m_);
-  if (held_ && open_ops_ == 0 && lanes_quiet() && last_cut_ == positions()) drained_ = true;
+  if (held_ && at_a_moment && open_ops_ == 0 && lanes_quiet() && last_cut_ == positions()) drained_ = true;
   bool over = (stop_after_ && reached(*stop_after_)) || (stop_at_the_end_ && exact_ && !held_ && lanes_wanted_ != 0 && merger_.peek() == nullptr);
   if (over && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
-  if (drained_ || stopped_) moment_ = merger_.moment();
+  if (auto moment = merger_.moment(); (drained_ || stopped_) && moment >= known_before_) moment_ = moment;
   return Step::idle;
 }
 

@@ -59,8 +59,9 @@ class Planner {
   void hold(bool on);
   // Any thread: held, and everything that was planned is on the target: no write is under way until hold(false).
   [[nodiscard]] bool drained() const;
-  // Any thread, while drained or stopped: the source's moment that the target is like.
-  [[nodiscard]] oplog::Timestamp moment() const;
+  // Any thread, while drained or stopped: the source's moment that the target is like. None while some shard has not been
+  // read up to what the target had before this planner started, or was copied with.
+  [[nodiscard]] std::optional<oplog::Timestamp> moment() const;
   // Any thread: stop planning when every shard's position has reached `last[shard]`; again for a later end.
   void stop_after(std::vector<oplog::Timestamp> last);
   // Any thread: stop when nothing more can come of what has been read; the readers must have ended. Then the target is
@@ -119,7 +120,8 @@ class Planner {
   std::optional<std::vector<oplog::Timestamp>> stop_after_ GUARDED_BY(m_);
   bool stop_at_the_end_ GUARDED_BY(m_) = false;
   bool drained_ GUARDED_BY(m_) = false;
-  oplog::Timestamp moment_ GUARDED_BY(m_);
+  oplog::Timestamp known_before_;  // the newest that the target may have had at the start
+  std::optional<oplog::Timestamp> moment_ GUARDED_BY(m_);
 };
 
 }  // namespace mongotwin::plan

@@ -21,7 +21,7 @@ struct Failure {
 };
 
 struct Totals {
-  std::uint64_t entries = 0, cuts = 0, crashes = 0, steps = 0;
+  std::uint64_t entries = 0, cuts = 0, moments = 0, crashes = 0, steps = 0;
 };
 
 constexpr int kSettleSteps = 60'000;
@@ -71,6 +71,7 @@ class Run {
     twin_.reset();
     held_ = false;
     checked_.clear();
+    checked_moment_ = {};
     twin_ = std::make_unique<Twin>(random_, *source_, *target_, *store_, clock_, settings_, trace_);
   }
 
@@ -116,7 +117,9 @@ class Run {
 
   void check() {
     auto at = twin_->drained_at();
-    if (!at || *at == checked_) return;
+    if (!at) return;
+    check_moment(at->size());
+    if (*at == checked_) return;
     checked_ = *at;
     ++totals_.cuts;
     auto what = difference(target_->state(), source_->reference().at(*at));
@@ -124,6 +127,15 @@ class Run {
     std::string positions;
     for (auto ts : *at) positions += oplog::to_string(ts) + " ";
     throw Failure{fmt::format("the target is not what the source was at the cut {}: {}", positions, what)};
+  }
+
+  void check_moment(std::size_t shards) {
+    auto moment = twin_->moment();
+    if (!moment || *moment == checked_moment_) return;
+    checked_moment_ = *moment;
+    ++totals_.moments;
+    auto what = difference(target_->state(), source_->reference().at(std::vector<Timestamp>(shards, *moment)));
+    if (!what.empty()) throw Failure{fmt::format("held, the target is not what the source was at the moment {}: {}; {}", oplog::to_string(*moment), what, twin_->where())};
   }
 
   // No more news and no more trouble: everything must get across within the budget.
@@ -161,6 +173,7 @@ class Run {
   int operations_ = 0;
   bool crashes_ = false, held_ = false;
   std::vector<Timestamp> checked_;
+  Timestamp checked_moment_;
 };
 
 std::uint64_t running_seed = 0;
@@ -233,6 +246,6 @@ int main(int argc, char** argv) {
     if (!keep_going) return 1;
   }
   auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  fmt::print("{} seeds, {} failed: {} oplog entries, {} steps, {} cuts compared, {} crashes, {:.1f} s\n", last - first + 1, failed, totals.entries, totals.steps, totals.cuts, totals.crashes, seconds);
+  fmt::print("{} seeds, {} failed: {} oplog entries, {} steps, {} cuts and {} held moments compared, {} crashes, {:.1f} s\n", last - first + 1, failed, totals.entries, totals.steps, totals.cuts, totals.moments, totals.crashes, seconds);
   return failed == 0 ? 0 : 1;
 }

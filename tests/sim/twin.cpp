@@ -294,6 +294,11 @@ std::optional<std::vector<Timestamp>> Twin::drained_at() const {
   return at;
 }
 
+std::optional<Timestamp> Twin::moment() const {
+  if (!planner_ || !planner_->exact() || !planner_->drained()) return {};
+  return planner_->moment();
+}
+
 std::string Twin::broken_law() const {
   if (!planner_) return {};
   auto checkpointed = checkpointer_.checkpointed(), applied = frontier_.applied(), planned = planner_->planned();

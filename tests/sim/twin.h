@@ -59,6 +59,8 @@ class Twin {
   [[nodiscard]] bool stopped() const { return planner_ && planner_->stopped(); }
   // Everything planned is on the target, which is to be a state that the source has had: which one, or nothing.
   [[nodiscard]] std::optional<std::vector<Timestamp>> drained_at() const;
+  // While held and drained: the source's one moment that the target is said to be like.
+  [[nodiscard]] std::optional<Timestamp> moment() const;
   [[nodiscard]] std::string broken_law() const;
   [[nodiscard]] std::string where() const;
 
