@@ -183,7 +183,10 @@ int execute(const Commands& c, Arguments& a, const Program& program) {
   if (c.status->parsed()) show_status(a.where, a.json);
   if (c.pause->parsed()) send_command(a.where, "pause");
   if (c.resume->parsed()) send_command(a.where, "resume");
-  if (c.finish->parsed() && a.verify_first && !verify(a.where, {}, program.verify)) return kDifferent;
+  if (c.finish->parsed() && a.verify_first) {
+    a.verify.whole = true;
+    if (!verify(a.where, a.verify, program.verify)) return kDifferent;
+  }
   if (c.finish->parsed()) finish(a.where, a.wait);
   if (c.throttle->parsed()) throttle(a.where, a.throttle);
   if (c.switchover->parsed()) switch_over(a.where, a.dry_run);

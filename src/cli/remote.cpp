@@ -283,7 +283,7 @@ bool verify(const Where& where, const VerifyWish& wish, const VerifyFunction& al
     print("cancel accepted; state " + client.command("verify/cancel"));
     return true;
   }
-  bool follows = newest && newest->verdict == Verdict::running && wish.wait && wish.mode.empty() && !wish.repair && wish.namespaces.empty();
+  bool follows = newest && newest->verdict == Verdict::running && wish.wait && wish.mode.empty() && !wish.repair && wish.namespaces.empty() && (!wish.whole || newest->request.namespaces.empty());
   if (!follows) {
     auto state = client.command("verify", body);
     if (!wish.wait) {

@@ -30,6 +30,7 @@ void rejoin(const Where& where, bool may_copy);
 struct VerifyWish {
   std::string mode;  // empty: as the configuration says
   bool repair = false, wait = true, cancel = false, json = false;
+  bool whole = false;  // one under way that looks at some namespaces only will not do
   std::vector<std::string> namespaces;
 };
 // Asks for a verification, or follows the one under way, and shows its result. Where nothing runs and a configuration is

@@ -86,7 +86,9 @@ std::vector<Condition> Replicator::switch_over(bool dry_run) {
     demand_replicating();
     pair = pair_;
     options = options_;
-    behind = std::chrono::milliseconds(lag_ms(pipeline_->observe()));
+    auto observed = pipeline_ ? pipeline_->observe() : Pipeline::Observed();
+    if (observed.applied.empty()) throw Error(Remedy::pause, "it is just connecting anew, since the source has other shards now", "ask again");
+    behind = std::chrono::milliseconds(lag_ms(observed));
   }
   std::vector<Condition> conditions;
   {

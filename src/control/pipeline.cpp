@@ -147,6 +147,8 @@ Step Pipeline::nudge_step() {
     if (journal_->read_up_to(wait.shard) >= wait.until) continue;
     try {
       nudge(wait);
+      evened_.resize(source_.shards().size());
+      evened_[wait.shard] = std::max(evened_[wait.shard], wait.until);  // what a reader is behind with is not cured by more notes
     } catch (const Error& e) {
       if (e.remedy() != Remedy::retry) throw;
       log::debug("nudge", "{}", e.what());  // the shard's reader reports the same trouble
@@ -165,7 +167,6 @@ std::vector<plan::Merger::Wait> Pipeline::left_behind() {
   for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) {
     auto known = std::max(journal_->read_up_to(s), evened_[s]);
     if (ahead.t < known.t + kEvenSeconds && (known >= known_before_ || ahead < known_before_)) continue;
-    evened_[s] = ahead;  // once for each moment: what a reader is behind with is not cured by notes
     out.push_back({s, ahead});
   }
   return out;

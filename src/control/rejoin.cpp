@@ -71,7 +71,7 @@ Rejoin::Report Rejoin::run(bool may_copy, std::stop_token stop) {
   WriteBlock block(*p_.pair.source, p_.options.source_hooks, p_.options.link);
   if (auto obstacle = block.obstacle()) throw Error(Remedy::pause, obstacle->what, obstacle->hint);
   insisting(stop, [&] { block.close(stop); });
-  look_beyond_the_cut(stop);
+  look_beyond_the_cut(may_copy, stop);
   if (only_by_copy_ && !may_copy)
     throw Error(Remedy::pause, fmt::format("the old source can only be taken in again by a new copy, which replaces all that it has: {}", only_by_copy_->what()), "mongotwin rejoin --copy allows that; what it wrote beyond the cut is saved to a file first, as far as its oplogs tell");
   save_file(stop);
@@ -91,7 +91,7 @@ Rejoin::Report Rejoin::run(bool may_copy, std::stop_token stop) {
 }
 
 // And whether the new source can be followed from the failover on.
-void Rejoin::look_beyond_the_cut(std::stop_token stop) {
+void Rejoin::look_beyond_the_cut(bool may_copy, std::stop_token stop) {
   step("looking for what it wrote beyond the cut");
   auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
   try {
@@ -102,16 +102,8 @@ void Rejoin::look_beyond_the_cut(std::stop_token stop) {
       touched_.clear();
       commands_.clear();
       only_by_copy_.reset();
-      auto shards = by_name(*p_.pair.source, p_.saved.shards);
-      for (std::size_t s = 0; s < shards.size(); ++s) {
-        try {
-          look(*shards[s], p_.saved.positions.at(s), p_.saved.resume.at(s));
-        } catch (const Error& e) {
-          if (e.remedy() != Remedy::resync) throw;
-          demand_copy(e);
-          report_.lines.push_back(fmt::format("what the old source's shard {} wrote beyond the cut is not known: {}", shards[s]->name, e.what()));
-        }
-      }
+      report_.lines.clear();
+      look_at_shards();
       demand_no_capped();
     });
     auto followed = by_name(*p_.pair.target, next.shards);
@@ -121,8 +113,29 @@ void Rejoin::look_beyond_the_cut(std::stop_token stop) {
         demand_no_rename(*followed[s], next.resume[s]);
       });
   } catch (const Error& e) {
-    if (stop.stop_requested() || e.remedy() != Remedy::resync) throw;
+    if (stop.stop_requested() || (e.remedy() != Remedy::resync && !may_copy)) throw;
     demand_copy(e);
+  }
+}
+
+void Rejoin::look_at_shards() {
+  auto& shards = p_.pair.source->shards();
+  for (std::size_t s = 0; s < p_.saved.shards.size(); ++s) {
+    const auto& name = p_.saved.shards[s];
+    try {
+      auto shard = std::find_if(shards.begin(), shards.end(), [&](const auto& one) { return one.name == name; });
+      if (shard == shards.end()) throw Error(Remedy::resync, fmt::format("the old source has no shard {} any more", name));
+      look(*shard, p_.saved.positions.at(s), p_.saved.resume.at(s));
+    } catch (const Error& e) {
+      if (e.remedy() != Remedy::resync) throw;
+      demand_copy(e);
+      report_.lines.push_back(fmt::format("what the old source's shard {} wrote beyond the cut is not known: {}", name, e.what()));
+    }
+  }
+  for (const auto& shard : shards) {
+    if (std::find(p_.saved.shards.begin(), p_.saved.shards.end(), shard.name) != p_.saved.shards.end()) continue;
+    demand_copy(Error(Remedy::resync, fmt::format("the old source got the shard {} after the cut", shard.name)));
+    report_.lines.push_back(fmt::format("what the old source's shard {} wrote, which it got after the cut, is not in the file", shard.name));
   }
 }
 
@@ -192,14 +205,33 @@ void Rejoin::take(const std::string& shard, bson::View entry) {
     auto line = bson::Builder();
     line.string("ns", ns).string("shard", shard).string("last", "command").string("at", oplog::to_string(ts)).document("command", o);
     commands_.push_back(line.finish());
+    if (command->key() == "renameCollection") follow_rename(about, std::string(o.string("to").value_or("")));
     return;
   }
   if (!p_.pair.filter.includes(ns)) return;
-  if (name_of(ns) == "system.views") demand_copy(Error(Remedy::resync, fmt::format("shard {} has changed views of {} beyond the cut (ts {})", shard, database_of(ns), oplog::to_string(ts))));
+  if (name_of(ns) == "system.views") {
+    demand_copy(Error(Remedy::resync, fmt::format("shard {} has changed views of {} beyond the cut (ts {})", shard, database_of(ns), oplog::to_string(ts))));
+    auto line = bson::Builder();
+    line.string("ns", ns).string("shard", shard).string("last", "view").string("at", oplog::to_string(ts)).document("command", o);
+    commands_.push_back(line.finish());
+    return;
+  }
   auto id = (op == "u" ? entry.fields("o2") : o)["_id"];
   if (!id) return;
   auto bytes = bson::typed_bytes(id);
   touched_[ns][bytes] = {op, ts, bson::Builder().value("_id", id).finish()};
+}
+
+// Documents are looked up where they are now. Of those that came by a rename from outside the selection, as $out does it,
+// nothing is known.
+void Rejoin::follow_rename(const std::string& from, const std::string& to) {
+  if (!p_.pair.filter.includes(from)) {
+    report_.lines.push_back(fmt::format("documents that came into {} by a rename of {} beyond the cut are not in the file", to, from));
+    return;
+  }
+  auto moved = touched_.extract(from);
+  if (moved.empty()) return;
+  for (auto& [bytes, touched] : moved.mapped()) touched_[to].insert_or_assign(bytes, std::move(touched));  // each shard has its part
 }
 
 void Rejoin::demand_no_capped() {
@@ -290,7 +322,9 @@ void Rejoin::write_file(const std::string& path, std::stop_token stop) {
     }
     if (!keys.empty()) flush();
   }
-  if (::fsync(fd) != 0) throw Error(Remedy::pause, fmt::format("{} can't be written: {}", path, std::strerror(errno)), "make room there and ask for it again");
+  int directory = ::open(std::filesystem::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  Closer directory_closer{directory};
+  if (::fsync(fd) != 0 || directory < 0 || ::fsync(directory) != 0) throw Error(Remedy::pause, fmt::format("{} can't be written: {}", path, std::strerror(errno)), "make room there and ask for it again");
 }
 
 // To what the new source has now; it is followed from the failover on, tolerantly, and what it did since leads there again.

@@ -48,7 +48,9 @@ class Rejoin {
   // The cluster's shard of each of these names, in their order. Throws Error(resync) if it has others.
   [[nodiscard]] static std::vector<mongo::Shard*> by_name(mongo::Cluster& cluster, const std::vector<std::string>& names);
   void look(mongo::Shard& shard, oplog::Timestamp cut, oplog::Timestamp resume);
-  void look_beyond_the_cut(std::stop_token stop);
+  void look_beyond_the_cut(bool may_copy, std::stop_token stop);
+  void look_at_shards();
+  void follow_rename(const std::string& from, const std::string& to);
   void demand_copy(const Error& why);
   void demand_no_rename(mongo::Shard& shard, oplog::Timestamp since);
   void take(const std::string& shard, bson::View entry);

@@ -174,15 +174,16 @@ Switchover::Outcome Switchover::run(Pipeline& pipeline, const Checkpoint& saved,
   } catch (const Error& e) {
     log::error("control", "switch-over: given up: {}", e.what());
     step("putting back");
+    std::string besides;
     try {
       deadline_.reset();
       if (!held_.empty()) handover = bson::Builder().fields_of(handover).document("held", held_).finish();
-      put_back(handover, stop);
+      besides = put_back(handover, stop);
     } catch (const Error& again) {
       throw Error(Remedy::pause, fmt::format("the switch-over failed ({}), and not everything could be put back: {}", e.what(), again.what()),
                   "start mongotwin again: it puts back the rest; or open the source by setUserWriteBlockMode {global: false}");
     }
-    throw Error(Remedy::pause, fmt::format("the switch-over was given up, everything was put back: {}", e.what()), e.hint());
+    throw Error(Remedy::pause, fmt::format("the switch-over was given up, everything was put back{}: {}", besides, e.what()), e.hint());
   }
   deadline_.reset();
   open(stop);
@@ -302,7 +303,7 @@ void Switchover::open(std::stop_token stop) {
 
 // Everything as `handover` says that it was found, but for one thing: a target that it has closed stays closed. Applications
 // that were refused try both clusters, and would write to whichever opens. May be repeated.
-void Switchover::put_back(bson::View handover, std::stop_token stop) {
+std::string Switchover::put_back(bson::View handover, std::stop_token stop) {
   insisting(stop, [&] {
     demand_own_place(p_.pair, p_.options.link);
     other_store_.remove();
@@ -315,10 +316,13 @@ void Switchover::put_back(bson::View handover, std::stop_token stop) {
   }
   if (!handover["source_closed"].truthy()) insisting(stop, [&] { source_block_.open(stop); });
   auto after = bson::Document::copy_of(handover.fields("before"));
-  bool stays_closed = !handover["target_closed"].truthy() && (target_block_.by_hooks() || target_block_.is_closed().value_or(true));
+  bool stays_closed = !handover["target_closed"].truthy();
+  if (stays_closed && !target_block_.by_hooks()) insisting(stop, [&] { stays_closed = target_block_.is_closed().value_or(true); });
   if (stays_closed) after = bson::Builder().string("kind", "switchover").boolean("target_closed", true).finish();
   insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", after).finish()); });
-  log::info("control", "switch-over: everything is put back{}", stays_closed ? "; the target stays closed for the writes of its users until a switch-over or finish opens it" : "");
+  std::string besides = stays_closed ? ", but for the target, which stays closed for the writes of its users until a switch-over or finish opens it" : "";
+  log::info("control", "switch-over: everything is put back{}", besides);
+  return besides;
 }
 
 void Switchover::complete(std::stop_token stop) {
@@ -347,7 +351,7 @@ bool Switchover::settle(Pair& pair, const options::Options& options, std::stop_t
     switchover.complete(stop);
   } else {
     log::warn("control", "a switch-over was broken off before it was decided: putting everything back");
-    switchover.put_back(saved.handover, stop);
+    (void)switchover.put_back(saved.handover, stop);
   }
   return true;
 }

@@ -60,7 +60,7 @@ class Switchover {
   void wait_for(Pipeline& pipeline, const std::vector<oplog::Timestamp>& last, std::stop_token stop);
   void give_back(bson::View handover, std::stop_token stop);
   void decide(std::int64_t generation, std::stop_token stop);
-  void put_back(bson::View handover, std::stop_token stop);
+  [[nodiscard]] std::string put_back(bson::View handover, std::stop_token stop);
   void complete(std::stop_token stop);
   void open(std::stop_token stop);
   void look_once_more();

@@ -11,7 +11,7 @@ namespace mongotwin::control {
 using status::State;
 
 namespace {
-constexpr std::chrono::milliseconds kLookForCut{5};
+constexpr std::chrono::milliseconds kLookForCut{5}, kMomentApart{50};
 constexpr int kBeyondBudget = 4;  // definitions and counts are compared whatever the budget
 }
 
@@ -108,8 +108,6 @@ Pipeline* Replicator::take_cut(std::stop_token stop) {
 }
 
 bool Replicator::at_cut(const std::function<void(const verify::Cut&)>& work, std::stop_token stop) {
-  auto* pipeline = take_cut(stop);
-  if (pipeline == nullptr) return false;
   struct Release {
     Replicator& r;
     ~Release() {
@@ -117,18 +115,24 @@ bool Replicator::at_cut(const std::function<void(const verify::Cut&)>& work, std
       r.cut_taken_ = false;
       if (r.pipeline_) r.pipeline_->hold(r.paused_);
     }
-  } release{*this};
-  std::optional<oplog::Timestamp> moment;
-  while (!pipeline->drained() || !(moment = pipeline->moment())) {
-    if (!sleep_for(stop, kLookForCut)) return false;
-    Lock lock(m_);
-    if (error_) throw Error(Remedy::pause, "the replication has failed meanwhile", "see its error; then start it again and verify again");
+  };
+  while (auto* pipeline = take_cut(stop)) {
+    {
+      Release release{*this};
+      while (!pipeline->drained()) {
+        if (!sleep_for(stop, kLookForCut)) return false;
+        Lock lock(m_);
+        if (error_) throw Error(Remedy::pause, "the replication has failed meanwhile", "see its error; then start it again and verify again");
+      }
+      if (auto moment = pipeline->moment()) {
+        work({*moment, !pair_->source->sharded() || pipeline->nothing_open()});
+        return true;
+      }
+    }
+    // Just started: what stands before the first moment is to be planned, which a hold would keep it from.
+    if (!sleep_for(stop, kMomentApart)) break;
   }
-  verify::Cut cut;
-  cut.source = *moment;
-  cut.clean = !pair_->source->sharded() || pipeline->nothing_open();
-  work(cut);
-  return true;
+  return false;
 }
 
 }  // namespace mongotwin::control

@@ -60,7 +60,7 @@ class Planner {
   // Any thread: held, and everything that was planned is on the target: no write is under way until hold(false).
   [[nodiscard]] bool drained() const;
   // Any thread, while drained or stopped: the source's moment that the target is like. None while some shard has not been
-  // read up to what the target had before this planner started, or was copied with.
+  // planned up to what the target had before this planner started, or was copied with: then go on for a while, and hold again.
   [[nodiscard]] std::optional<oplog::Timestamp> moment() const;
   // Any thread: stop planning when every shard's position has reached `last[shard]`; again for a later end.
   void stop_after(std::vector<oplog::Timestamp> last);

@@ -126,6 +126,7 @@ def test_definitions_beyond_the_cut_need_a_new_copy_which_must_be_allowed(mortal
     twin.kill()
     mortal.source_client.shop.create_collection("beyond")
     mortal.source_client.shop.beyond.insert_one({"_id": 1})
+    mortal.source_client.shop.beyond.rename("beyond_too")
     mortal.source.kill()
     assert mongotwin("failover", "--config", twin.config_path).returncode == 0
     mortal.source.start()
@@ -143,7 +144,7 @@ def test_definitions_beyond_the_cut_need_a_new_copy_which_must_be_allowed(mortal
     assert str(file) in done.stdout and "copied anew" in done.stdout, done.stdout
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert {"create": "beyond"}.items() <= next(line["command"] for line in lines if line["last"] == "command").items()
-    assert [line["document"]["_id"] for line in lines if line["ns"] == "shop.beyond"] == [{"$numberInt": "1"}]
+    assert [line["document"]["_id"] for line in lines if line["ns"] == "shop.beyond_too"] == [{"$numberInt": "1"}]
     twin.wait_caught_up(mortal.target_client)
     assert twin.status()["roles_swapped"]
     twin.finish()

@@ -8,6 +8,7 @@ from bson import MinKey
 from cluster import ShardedCluster
 from cluster.process import wait_until
 from e2e.hot import HotDocuments
+from e2e.verifying import assert_identical, result, wait_verification
 
 
 @pytest.fixture(scope="module")
@@ -142,4 +143,25 @@ def test_shard_is_added_during_the_copy(growing):
     twin.wait_for_state("replicating")
     _follows(twin, pair.source)
     documents.wait_for(50)
+    _finish(pair, twin, documents)
+
+
+def test_shards_come_and_go_while_it_is_verified_all_the_time(growing):
+    """A verification that waits for its first moment of a new pipeline must not hold up what leads there."""
+    pair, documents = growing
+    twin = pair.twin(verify={"continuous": "1s", "bytes_per_second": "20KB"}).start()
+    twin.wait_for_state("replicating")
+    wait_verification(twin, lambda v: v["ranges_done"] > 0, "the first verification is under way")
+    for _ in range(2):
+        shard = pair.source.add_shard()
+        _use(pair, documents, shard)
+        _follows(twin, pair.source)
+        documents.wait_for(100)
+        _take_away(pair.source, shard)
+        pair.source.forget_shard(shard)
+        _follows(twin, pair.source)
+    twin.command("throttle", {"verify_bytes_per_second": None})
+    before = result(twin)["number"]
+    ended = wait_verification(twin, lambda v: v["number"] > before and v["verdict"] != "running", "one of those after it ends")
+    assert_identical(ended)
     _finish(pair, twin, documents)
