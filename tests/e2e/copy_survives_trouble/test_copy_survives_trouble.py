@@ -144,7 +144,7 @@ def test_primaries_die_and_elect(make_pair, tmp_path):
             "an election on the target": lambda: _election(target),
         }
         pair = make_pair(source, target)
-        _copy_through(pair, pair.twin(copiers=2, throttle={"copy": "6MB"}), troubles, _write_shop(pair, troubles), "elections")
+        _copy_through(pair, pair.twin(copiers=2, throttle={"copy": "2MB"}), troubles, _write_shop(pair, troubles), "elections")
         pair.close()
 
 
