@@ -7,7 +7,8 @@ import threading
 import time
 
 from cluster import Auth, ReplicaSet, ShardedCluster
-from e2e.application import make_user, uri_of
+from e2e.application import USER_WRITES_BLOCKED, make_user, uri_of
+from e2e.roles import switch_over
 from pymongo import InsertOne, MongoClient, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
@@ -17,7 +18,6 @@ TURNS = 6
 BETWEEN_S = 5
 BULK = 20
 THREADS = 2
-BLOCKED = 371  # UserWritesBlocked
 
 
 class Writers:
@@ -59,7 +59,7 @@ class Writers:
             try:
                 orders[side].bulk_write(bulk, ordered=False)
             except BulkWriteError as error:
-                if any(one["code"] != BLOCKED for one in error.details["writeErrors"]):
+                if any(one["code"] != USER_WRITES_BLOCKED for one in error.details["writeErrors"]):
                     raise
                 side = 1 - side
                 self._stopped.wait(0.002)
@@ -97,10 +97,7 @@ def switch_overs(args, directory):
                 time.sleep(BETWEEN_S)
                 now = time.monotonic()
                 rate = len(writers.between(begin + 1, now)) * BULK / (now - begin - 1)
-                twin.command("switchover")
-                status = twin.wait_until(lambda s: s["handover"] and s["handover"]["succeeded"] is not None and s["state"] == "replicating", "the roles have changed", PATIENCE_S)
-                if not status["handover"]["succeeded"]:
-                    raise SystemExit(f"the switch-over failed: {status['handover']}")
+                status = switch_over(twin)
                 written = writers.between(begin, time.monotonic())
                 gap = max(later - earlier for earlier, later in zip(written, written[1:]))
                 closed.append(status["handover"]["closed_ms"] / 1000)

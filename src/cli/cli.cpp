@@ -50,10 +50,9 @@ struct Arguments {
   std::string log_level;
   bool no_progress = false;
   Where where;
-  bool json = false, wait = true, dry_run = false, force = false, may_copy = false;
+  bool json = false, wait = true, dry_run = false, force = false, may_copy = false, verify_first = false;
   options::ThrottleTexts throttle;
   VerifyWish verify;
-  bool verify_first = false;
 };
 
 struct Commands {

@@ -72,8 +72,6 @@ void Pipeline::start_applying(Start start) {
   assembler_->restore_awaited(start.awaited);
   consistent_ = start.consistent;
   exact_after_ = start.exact_after;
-  for (const auto* some : {&start.positions, &start.exact_after})
-    for (auto ts : *some) known_before_ = std::max(known_before_, ts);
   std::vector<plan::LaneQueue*> queues;
   for (int n = std::max(1, lanes_wanted_.load()); n > 0; --n) queues.push_back(&make_lane());
   resolver_writer_ = std::make_unique<apply::MongoWriter>(target_.router(), layout_);
@@ -147,7 +145,6 @@ Step Pipeline::nudge_step() {
     if (journal_->read_up_to(wait.shard) >= wait.until) continue;
     try {
       nudge(wait);
-      evened_.resize(source_.shards().size());
       evened_[wait.shard] = std::max(evened_[wait.shard], wait.until);  // what a reader is behind with is not cured by more notes
     } catch (const Error& e) {
       if (e.remedy() != Remedy::retry) throw;
@@ -161,12 +158,13 @@ Step Pipeline::nudge_step() {
 // can go no further than what was heard of every shard, and a verification looks at no moment before what was known at the start.
 std::vector<plan::Merger::Wait> Pipeline::left_behind() {
   oplog::Timestamp ahead;
+  auto known_before = planner_->known_before();
   for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) ahead = std::max(ahead, journal_->read_up_to(s));
   std::vector<plan::Merger::Wait> out;
   evened_.resize(source_.shards().size());
   for (oplog::ShardIndex s = 0; s < source_.shards().size(); ++s) {
     auto known = std::max(journal_->read_up_to(s), evened_[s]);
-    if (ahead.t < known.t + kEvenSeconds && (known >= known_before_ || ahead < known_before_)) continue;
+    if (ahead.t < known.t + kEvenSeconds && (known >= known_before || ahead < known_before)) continue;
     out.push_back({s, ahead});
   }
   return out;

@@ -149,7 +149,6 @@ class Pipeline {
   std::optional<ShardChange> shard_change_ GUARDED_BY(m_);
   std::vector<plan::Merger::Wait> merger_waits_ GUARDED_BY(m_);
   std::vector<oplog::Timestamp> evened_;  // nudge only
-  oplog::Timestamp known_before_;         // see Planner
   // Last: their destructors join before anything above goes. Those of the lanes are merge's once it runs.
   std::deque<Worker> lane_workers_, workers_;
 };

@@ -52,6 +52,17 @@ void write_all(int fd, const std::string& text, const std::string& path) {
   }
 }
 
+template <class F>
+void insisting(std::stop_token stop, F&& f) {
+  insist("rejoin", stop, std::forward<F>(f));
+}
+
+mongo::Shard* shard_of(mongo::Cluster& cluster, const std::string& name) {
+  auto& shards = cluster.shards();
+  auto it = std::find_if(shards.begin(), shards.end(), [&](const auto& shard) { return shard.name == name; });
+  return it == shards.end() ? nullptr : &*it;
+}
+
 }  // namespace
 
 Rejoin::Rejoin(Parts parts) : p_(std::move(parts)), other_store_(p_.pair.source->router(), p_.options.link) {}
@@ -59,11 +70,6 @@ Rejoin::Rejoin(Parts parts) : p_(std::move(parts)), other_store_(p_.pair.source-
 void Rejoin::step(const char* name) {
   log::info("control", "rejoin: {}", name);
   p_.on_step(name);
-}
-
-template <class F>
-void Rejoin::insisting(std::stop_token stop, F&& f) {
-  insist("rejoin", stop, std::forward<F>(f));
 }
 
 Rejoin::Report Rejoin::run(bool may_copy, std::stop_token stop) {
@@ -119,12 +125,11 @@ void Rejoin::look_beyond_the_cut(bool may_copy, std::stop_token stop) {
 }
 
 void Rejoin::look_at_shards() {
-  auto& shards = p_.pair.source->shards();
   for (std::size_t s = 0; s < p_.saved.shards.size(); ++s) {
     const auto& name = p_.saved.shards[s];
     try {
-      auto shard = std::find_if(shards.begin(), shards.end(), [&](const auto& one) { return one.name == name; });
-      if (shard == shards.end()) throw Error(Remedy::resync, fmt::format("the old source has no shard {} any more", name));
+      auto* shard = shard_of(*p_.pair.source, name);
+      if (shard == nullptr) throw Error(Remedy::resync, fmt::format("the old source has no shard {} any more", name));
       look(*shard, p_.saved.positions.at(s), p_.saved.resume.at(s));
     } catch (const Error& e) {
       if (e.remedy() != Remedy::resync) throw;
@@ -132,7 +137,7 @@ void Rejoin::look_at_shards() {
       report_.lines.push_back(fmt::format("what the old source's shard {} wrote beyond the cut is not known: {}", name, e.what()));
     }
   }
-  for (const auto& shard : shards) {
+  for (const auto& shard : p_.pair.source->shards()) {
     if (std::find(p_.saved.shards.begin(), p_.saved.shards.end(), shard.name) != p_.saved.shards.end()) continue;
     demand_copy(Error(Remedy::resync, fmt::format("the old source got the shard {} after the cut", shard.name)));
     report_.lines.push_back(fmt::format("what the old source's shard {} wrote, which it got after the cut, is not in the file", shard.name));
@@ -146,8 +151,7 @@ void Rejoin::demand_copy(const Error& why) {
 std::vector<mongo::Shard*> Rejoin::by_name(mongo::Cluster& cluster, const std::vector<std::string>& names) {
   std::vector<mongo::Shard*> out;
   for (const auto& name : names)
-    for (auto& shard : cluster.shards())
-      if (shard.name == name) out.push_back(&shard);
+    if (auto* shard = shard_of(cluster, name)) out.push_back(shard);
   if (out.size() != names.size() || cluster.shards().size() != names.size())
     throw Error(Remedy::resync, fmt::format("{}: its shards are {} now, at the failover they were {}", cluster.label(), fmt::join(cluster.shard_names(), ", "), fmt::join(names, ", ")));
   return out;
@@ -189,6 +193,11 @@ void Rejoin::take(const std::string& shard, bson::View entry) {
   auto ns = std::string(entry.string("ns").value_or(""));
   auto o = entry.fields("o");
   if (op == "n") return;
+  auto add_command = [&](const char* last) {
+    auto line = bson::Builder();
+    line.string("ns", ns).string("shard", shard).string("last", last).string("at", oplog::to_string(ts)).document("command", o);
+    commands_.push_back(line.finish());
+  };
   if (op == "c") {
     for (const auto& inner : o.fields("applyOps")) {
       auto whole = bson::Builder();
@@ -202,18 +211,14 @@ void Rejoin::take(const std::string& shard, bson::View entry) {
     bool renamed_into = command->key() == "renameCollection" && p_.pair.filter.includes(o.string("to").value_or(""));
     if (!p_.pair.filter.includes(about) && !renamed_into) return;
     demand_copy(Error(Remedy::resync, fmt::format("shard {} has changed definitions beyond the cut: {} (ts {})", shard, bson::to_json(o, 200), oplog::to_string(ts))));
-    auto line = bson::Builder();
-    line.string("ns", ns).string("shard", shard).string("last", "command").string("at", oplog::to_string(ts)).document("command", o);
-    commands_.push_back(line.finish());
+    add_command("command");
     if (command->key() == "renameCollection") follow_rename(about, std::string(o.string("to").value_or("")));
     return;
   }
   if (!p_.pair.filter.includes(ns)) return;
   if (name_of(ns) == "system.views") {
     demand_copy(Error(Remedy::resync, fmt::format("shard {} has changed views of {} beyond the cut (ts {})", shard, database_of(ns), oplog::to_string(ts))));
-    auto line = bson::Builder();
-    line.string("ns", ns).string("shard", shard).string("last", "view").string("at", oplog::to_string(ts)).document("command", o);
-    commands_.push_back(line.finish());
+    add_command("view");
     return;
   }
   auto id = (op == "u" ? entry.fields("o2") : o)["_id"];

@@ -62,8 +62,6 @@ class Rejoin {
   void bring_back_some(const std::string& ns, const std::vector<bson::Document>& keys, const apply::TargetLayout& layout);
   void insert_alone(const std::string& ns, apply::MongoWriter& writer, const bson::Document& document, std::vector<bson::Document>& also);
   void change_roles(bool copies);
-  template <class F>
-  void insisting(std::stop_token stop, F&& f);
 
   Parts p_;
   checkpoint::MongoCheckpointStore other_store_;  // on the old source

@@ -33,7 +33,6 @@ void append_write_options(bson::Builder& b) {
   apply::append_majority(b);
 }
 
-// Tells values apart as the bytes do.
 // The first is no shard key value for the server; a missing field counts as null there, in one chunk with all its like.
 enum class KeyField { there, array, missing };
 KeyField look_at(bson::View document, std::string_view path) {

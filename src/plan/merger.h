@@ -59,11 +59,11 @@ class Merger {
     bool over = false;  // ended, as of the last refill
   };
   void refill(oplog::ShardIndex shard);
-  oplog::Timestamp popped_;  // the last one
   static std::uint64_t packed(oplog::Timestamp ts) { return std::uint64_t{ts.t} << 32 | ts.i; }
 
   journal::Journal& journal_;
   std::deque<Lot> lots_;
+  oplog::Timestamp popped_;  // the last one
   std::atomic<std::uint64_t> horizon_{UINT64_MAX};
 };
 

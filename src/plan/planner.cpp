@@ -300,7 +300,8 @@ Step Planner::settle() {
   if (held_ && at_a_moment && open_ops_ == 0 && lanes_quiet() && last_cut_ == positions()) drained_ = true;
   bool over = (stop_after_ && reached(*stop_after_)) || (stop_at_the_end_ && exact_ && !held_ && lanes_wanted_ != 0 && merger_.peek() == nullptr);
   if (over && frontier_.in_flight() == 0 && last_cut_ == positions()) stopped_ = true;
-  if (auto moment = merger_.moment(); (drained_ || (stopped_ && at_a_moment)) && moment >= known_before_) moment_ = moment;
+  if (drained_ || (stopped_ && at_a_moment))
+    if (auto moment = merger_.moment(); moment >= known_before_) moment_ = moment;
   return Step::idle;
 }
 

@@ -62,6 +62,8 @@ class Planner {
   // Any thread, while drained or stopped: the source's moment that the target is like. None while some shard has not been
   // planned up to what the target had before this planner started, or was copied with: then go on for a while, and hold again.
   [[nodiscard]] std::optional<oplog::Timestamp> moment() const;
+  // Any thread, after start_at. The newest that the target may have had then: no moment is before it.
+  [[nodiscard]] oplog::Timestamp known_before() const { return known_before_; }
   // Any thread: stop planning when every shard's position has reached `last[shard]`; again for a later end.
   void stop_after(std::vector<oplog::Timestamp> last);
   // Any thread: stop when nothing more can come of what has been read; the readers must have ended. Then the target is
@@ -111,6 +113,7 @@ class Planner {
   std::size_t open_ops_ = 0, open_bytes_ = 0;
   std::map<std::string, std::uint64_t> open_by_kind_;
   std::vector<oplog::Timestamp> start_, exact_after_, resume_, last_cut_;
+  oplog::Timestamp known_before_;
   bool barrier_ = false;
 
   std::atomic<std::size_t> lanes_wanted_;
@@ -120,7 +123,6 @@ class Planner {
   std::optional<std::vector<oplog::Timestamp>> stop_after_ GUARDED_BY(m_);
   bool stop_at_the_end_ GUARDED_BY(m_) = false;
   bool drained_ GUARDED_BY(m_) = false;
-  oplog::Timestamp known_before_;  // the newest that the target may have had at the start
   std::optional<oplog::Timestamp> moment_ GUARDED_BY(m_);
 };
 

@@ -19,7 +19,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 USER, PASSWORD = "application", "w/ri:te%r"
 ACCOUNTS, START = 40, 1000
-_USER_WRITES_BLOCKED = 371
+USER_WRITES_BLOCKED = 371
 _RETRY_S = 0.002
 
 
@@ -167,9 +167,9 @@ class Application:
             try:
                 self._do(clients[side], number, key, dice)
             except OperationFailure as error:
-                if error.code != _USER_WRITES_BLOCKED and not error.has_error_label("TransientTransactionError"):
+                if error.code != USER_WRITES_BLOCKED and not error.has_error_label("TransientTransactionError"):
                     raise
-                if error.code == _USER_WRITES_BLOCKED:
+                if error.code == USER_WRITES_BLOCKED:
                     side = 1 - side
                 self._stopped.wait(_RETRY_S)
             except PyMongoError:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from e2e.failpoint import failpoint
+
 
 def switch_over(twin) -> dict:
     """Asks for it and waits until the other direction is replicating; returns the status."""
@@ -25,3 +27,17 @@ def finish_with_nothing_lost(pair, twin, app):
         app.assert_all_there(client)
     twin.finish()
     pair.assert_identical()
+
+
+def survivors(app, up_to_s):
+    """The writes of the old source that were acknowledged before the reported moment of a failover, and all of the new one."""
+    return [a for a in app.acknowledged if a.side == 1 or a.wall + (a.acked - a.sent) < up_to_s]
+
+
+def kill_in(twin, client, what, step, command, passing=0):
+    """kill -9 in a step of a change of roles; `command`: in which the server lets mongotwin wait there, after so many that pass."""
+    hang = {**command, "blockConnection": True, "blockTimeMS": 5_000, "appName": "mongotwin"}
+    with failpoint(client, "failCommand", mode={"skip": passing}, **hang):
+        twin.command(what)
+        twin.wait_until(lambda s: s["handover"] and s["handover"]["step"] == step, f"step {step}")
+        twin.kill()

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.application import Application
-from e2e.roles import switch_over
+from e2e.roles import survivors, switch_over
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
@@ -27,11 +26,6 @@ def _fail_over(twin, *options) -> dict:
     return twin.wait_for_state("failed_over")
 
 
-def _survivors(application: Application, up_to_s: int):
-    """The writes of the old source that were acknowledged before the reported moment, and all of the new one."""
-    return [a for a in application.acknowledged if a.side == 1 or a.wall + (a.acked - a.sent) < up_to_s]
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 def test_everything_older_than_the_reported_moment_is_there(mortal, application, seed):
     mortal.load(1000)
@@ -44,7 +38,7 @@ def test_everything_older_than_the_reported_moment_is_there(mortal, application,
     refused = twin.status()["state"]
     assert refused in ("replicating", "catching_up")
     status = _fail_over(twin)
-    app.assert_all_there(mortal.target_client, _survivors(app, _up_to_s(status["handover"])))
+    app.assert_all_there(mortal.target_client, survivors(app, _up_to_s(status["handover"])))
     assert all(position["applied"]["t"] for position in status["positions"].values())
     twin.stop()
 
@@ -64,7 +58,7 @@ def test_without_a_running_mongotwin_it_is_the_same(mortal, application):
     assert done.returncode == 0, done.stderr + done.stdout
     document = mortal.target_client.mongotwin.checkpoints.find_one({"_id": "twin"})
     assert document["phase"] == "failed_over"
-    app.assert_all_there(mortal.target_client, _survivors(app, document["handover"]["up_to"].time))
+    app.assert_all_there(mortal.target_client, survivors(app, document["handover"]["up_to"].time))
     again = mongotwin("failover", "--config", twin.config_path)
     assert again.returncode == 0 and "has failed over already" in again.stdout
 

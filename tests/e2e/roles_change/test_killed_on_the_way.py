@@ -7,23 +7,23 @@ import json
 from pathlib import Path
 
 import pytest
-from bson import SON
 from pymongo import MongoClient
 
 from e2e.application import uri_of
-from e2e.failpoint import failpoint
+from e2e.failpoint import Failpoint
+from e2e.roles import kill_in, survivors
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
 
 
-def _kill_in(twin, client, what, step, passing, command):
-    """`command`: in which the server lets mongotwin wait there, after so many that pass."""
-    hang = {**command, "blockConnection": True, "blockTimeMS": 5_000, "appName": "mongotwin"}
-    with failpoint(client, "failCommand", mode={"skip": passing}, **hang):
-        twin.command(what)
-        twin.wait_until(lambda s: s["handover"] and s["handover"]["step"] == step, f"step {step}")
-        twin.kill()
+def _assert_taken_over(pair, app):
+    """Failed over, with every write that it should have, and open."""
+    document = pair.target_client.mongotwin.checkpoints.find_one({"_id": "twin"})
+    assert document["phase"] == "failed_over"
+    app.assert_all_there(pair.target_client, survivors(app, document["handover"]["up_to"].time))
+    with MongoClient(uri_of(pair.target)) as as_user:
+        as_user.app.log.insert_one({"_id": "after the failover"})
 
 
 _FAILOVER = {
@@ -49,18 +49,13 @@ def test_a_failover_is_killed(mortal_sets, application, step):
     pair.source.kill()
     app.stop()
     command, passing = _FAILOVER[step]
-    _kill_in(twin, pair.target_client, "failover", step, passing, command)
+    kill_in(twin, pair.target_client, "failover", step, command, passing)
     done = mongotwin("failover", "--config", twin.config_path)
     assert done.returncode == 0, done.stderr
     assert "what it wrote later is lost" in done.stdout or "has failed over already" in done.stdout
-    document = pair.target_client.mongotwin.checkpoints.find_one({"_id": "twin"})
-    assert document["phase"] == "failed_over"
-    up_to = document["handover"]["up_to"].time
-    app.assert_all_there(pair.target_client, [a for a in app.acknowledged if a.wall + (a.acked - a.sent) < up_to])
     held = next(i for i in pair.target_client.app.sessions.list_indexes() if i["name"] == "at_1")["expireAfterSeconds"]
     assert held == 3600, "what was held is given back"
-    with MongoClient(uri_of(pair.target)) as as_user:
-        as_user.app.log.insert_one({"_id": "after the failover"})  # it is open
+    _assert_taken_over(pair, app)
 
 
 def test_the_source_dies_in_the_middle_of_a_switch_over(mortal_sets, application):
@@ -72,7 +67,7 @@ def test_the_source_dies_in_the_middle_of_a_switch_over(mortal_sets, application
     twin.wait_for_state("replicating")
     app.wait_for(50)
     hang = {"failCommands": ["appendOplogNote"], "blockConnection": True, "blockTimeMS": 60_000, "appName": "mongotwin"}
-    pair.source_client.admin.command(SON([("configureFailPoint", "failCommand"), ("mode", "alwaysOn"), ("data", hang)]))
+    Failpoint(pair.source_client, "failCommand", hang)  # ends with the source
     twin.command("switchover")
     twin.wait_until(lambda s: s["handover"] and s["handover"]["step"] == "draining", "both are closed")
     pair.source.kill()
@@ -84,11 +79,7 @@ def test_the_source_dies_in_the_middle_of_a_switch_over(mortal_sets, application
     assert twin.stop() == 0
     done = mongotwin("failover", "--config", twin.config_path)
     assert done.returncode == 0, done.stderr
-    document = pair.target_client.mongotwin.checkpoints.find_one({"_id": "twin"})
-    up_to = document["handover"]["up_to"].time
-    app.assert_all_there(pair.target_client, [a for a in app.acknowledged if a.wall + (a.acked - a.sent) < up_to])
-    with MongoClient(uri_of(pair.target)) as as_user:
-        as_user.app.log.insert_one({"_id": "after the failover"})
+    _assert_taken_over(pair, app)
 
 
 _CUSTOMERS = "beyond.customers"
@@ -123,7 +114,7 @@ def test_a_rejoin_is_killed(mortal_sets, step):
     twin.start()
     twin.wait_for_state("failed_over")
     command, passing = _REJOIN[step]
-    _kill_in(twin, pair.source_client, "rejoin", step, passing, command)
+    kill_in(twin, pair.source_client, "rejoin", step, command, passing)
     twin.start()
     # What was decided before the kill is decided.
     if twin.wait_for_state("failed_over", "replicating")["state"] == "failed_over":

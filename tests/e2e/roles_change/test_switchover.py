@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 
 from e2e.application import uri_of
 from e2e.failpoint import failpoint
-from e2e.roles import finish_with_nothing_lost, sides, switch_over
+from e2e.roles import finish_with_nothing_lost, kill_in, sides, switch_over
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
@@ -200,11 +200,7 @@ def test_killed_at_each_step_it_goes_back_or_on(secured, application, step):
     app.wait_for(30)
     where, command, passing = _HANGS[step]
     client = secured.source_client if where == "source" else secured.target_client
-    hang = {**command, "blockConnection": True, "blockTimeMS": 5_000, "appName": "mongotwin"}
-    with failpoint(client, "failCommand", mode={"skip": passing}, **hang):
-        twin.command("switchover")
-        twin.wait_until(lambda s: s["handover"]["step"] == step, f"step {step}")
-        twin.kill()
+    kill_in(twin, client, "switchover", step, command, passing)
     twin.start()
     status = twin.wait_for_state("replicating")
     assert status["roles_swapped"] == (step == "opening")
