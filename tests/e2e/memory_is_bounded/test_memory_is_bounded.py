@@ -79,7 +79,8 @@ def test_copying_the_largest_documents(roomy, reading, copiers, limit, bytes_max
 
 def test_a_transaction_larger_than_its_share(make_pair, base_dir):
     """A transaction is held until it commits; beyond its share of memory it waits on the disk, and is applied part by part."""
-    with ReplicaSet(name="large", base_dir=base_dir / "large", cache_gb=2, oplog_mb=2048) as source, ReplicaSet(name="copy", base_dir=base_dir / "copy", cache_gb=1) as target:
+    # The source's cache holds the transaction and its entries far below the share of dirty pages at which a slow disk makes it roll back.
+    with ReplicaSet(name="large", base_dir=base_dir / "large", cache_gb=4, oplog_mb=2048) as source, ReplicaSet(name="copy", base_dir=base_dir / "copy", cache_gb=1) as target:
         pair = make_pair(source, target)
         pair.load(500)
         twin = pair.twin(memory_limit="128MB").start()

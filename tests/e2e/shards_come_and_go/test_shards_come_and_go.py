@@ -27,7 +27,7 @@ def growing(make_pair, growing_source, target_set):
     yield pair, documents
     documents.halt()
     for shard in list(growing_source.shards[2:]):
-        _take_away(growing_source, shard)
+        growing_source.forget_shard(_take_away(growing_source, shard))
 
 
 def _use(pair, documents, shard):
