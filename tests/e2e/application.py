@@ -55,6 +55,7 @@ class Application:
             make_user(cluster)
         self._uris = [uri_of(cluster) for cluster in clusters]
         self.side = 0  # where it writes
+        self.only: Optional[int] = None  # it is told to keep to this side
         self.acknowledged: list[Acknowledged] = []
         self.transfers = 0
         self._pause = threads / rate if rate else 0
@@ -122,6 +123,15 @@ class Application:
                 assert thread["n"] == wrote, f"counter {n} was counted up {thread['n']} times for {wrote} writes"
         assert_sum(client)
 
+    def forget_what_was_lost(self, client: MongoClient, survivors: list[Acknowledged]) -> set[str]:
+        """After a failover: what must have survived has; the keys of the writes that have not."""
+        self.assert_all_there(client, survivors)
+        there = {doc["_id"] for doc in client.app.log.find({}, {"_id": 1})}
+        with self._lock:
+            lost = {a.key for a in self.acknowledged} - there
+            self.acknowledged = [a for a in self.acknowledged if a.key in there]
+        return lost
+
     def assert_one_side_at_a_time(self) -> None:
         """No write was taken on one side while the other one took writes too."""
         with self._lock:
@@ -170,10 +180,10 @@ class Application:
                 if error.code != USER_WRITES_BLOCKED and not error.has_error_label("TransientTransactionError"):
                     raise
                 if error.code == USER_WRITES_BLOCKED:
-                    side = 1 - side
+                    side = self._other(side)
                 self._stopped.wait(_RETRY_S)
             except PyMongoError:
-                side = 1 - side  # whether it took place is not known: the next try finds out
+                side = self._other(side)  # whether it took place is not known: the next try finds out
                 self._stopped.wait(_RETRY_S)
             else:
                 with self._news:
@@ -181,6 +191,9 @@ class Application:
                     self.acknowledged.append(Acknowledged(key, side, sent, time.monotonic(), wall))
                     self._news.notify_all()
                 return
+
+    def _other(self, side: int) -> int:
+        return 1 - side if self.only is None else self.only
 
     def _do(self, client: MongoClient, number: int, key: str, dice: random.Random) -> None:
         """One write and its count, now and then with a transfer, whole or not at all."""

@@ -29,9 +29,9 @@ def finish_with_nothing_lost(pair, twin, app):
     pair.assert_identical()
 
 
-def survivors(app, up_to_s):
+def survivors(app, up_to_s, new_side=1):
     """The writes of the old source that were acknowledged before the reported moment of a failover, and all of the new one."""
-    return [a for a in app.acknowledged if a.side == 1 or a.wall + (a.acked - a.sent) < up_to_s]
+    return [a for a in app.acknowledged if a.side == new_side or a.wall + (a.acked - a.sent) < up_to_s]
 
 
 def kill_in(twin, client, what, step, command, passing=0):

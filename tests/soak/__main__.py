@@ -10,10 +10,10 @@ import sys
 import time
 from typing import Optional
 
-from . import deltas, kills, simulation
+from . import deltas, kills, roles, simulation
 from .round import Failure
 
-PARTS = {"sim": simulation.run, "delta": deltas.run, "kills": kills.run}
+PARTS = {"sim": simulation.run, "delta": deltas.run, "kills": kills.run, "roles": roles.run}
 _SEEDS = 1 << 31
 
 

@@ -6,10 +6,7 @@ One round: load, start (often killed in the copy), a dozen blows, finish, full c
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -22,7 +19,7 @@ from e2e.pair import Pair
 from e2e.twin import Twin
 from pymongo.errors import OperationFailure
 
-from .round import Failure
+from .round import Failure, Story
 
 _DOCUMENTS = 8000
 _BLOWS = 12
@@ -33,12 +30,11 @@ _LAYOUTS = ("one member each", "three members each", "sharded", "sharded to a re
 class Round:
     """One pair and its dice. Owned by one thread."""
 
-    def __init__(self, seed: int, directory: Path) -> None:
-        self.happened: list[str] = []
+    def __init__(self, seed: int, directory: Path, story: Story) -> None:
         self._rng = Random(seed)
         self._seed = seed
         self._directory = directory
-        self._began = time.monotonic()
+        self._note = story.note
         self._pair: Pair
         self._twin: Twin
         self._writer: shop.Writer
@@ -158,20 +154,7 @@ class Round:
         cluster = getattr(self._pair, side)
         return side, self._rng.choice(cluster.shards) if isinstance(cluster, ShardedCluster) else cluster
 
-    def _note(self, what: str) -> None:
-        self.happened.append(f"{time.monotonic() - self._began:6.1f} s  {what}")
-
 
 def run(seed: int) -> str:
-    directory = Path(tempfile.mkdtemp(prefix="mongotwin-soak-"))
-    one = Round(seed, directory)
-    try:
-        result = one.run()
-    except KeyboardInterrupt:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
-    except Exception:  # noqa: BLE001 - whatever it is, it is what the soak is for
-        happened = "\n".join(one.happened)
-        raise Failure(f"{traceback.format_exc()}\nwhat happened:\n{happened}\nlogs and configuration: {directory}") from None
-    shutil.rmtree(directory, ignore_errors=True)
-    return result
+    with Story() as story:
+        return Round(seed, story.directory, story).run()

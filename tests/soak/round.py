@@ -3,15 +3,42 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
+import time
+import traceback
 from pathlib import Path
-from typing import Sequence
+from types import TracebackType
+from typing import Optional, Sequence
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Failure(Exception):
     """A round failed; the text is all that is known."""
+
+
+class Story:
+    """A round's directory and what happened in it: a Failure that ends the round tells it and keeps the directory."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="mongotwin-soak-"))
+        self._happened: list[str] = []
+        self._began = time.monotonic()
+
+    def note(self, what: str) -> None:
+        self._happened.append(f"{time.monotonic() - self._began:6.1f} s  {what}")
+
+    def __enter__(self) -> "Story":
+        return self
+
+    def __exit__(self, _: object, error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        if error is not None and isinstance(error, Exception):  # whatever it is, it is what the soak is for
+            happened = "\n".join(self._happened)
+            text = "".join(traceback.format_exception(type(error), error, trace))
+            raise Failure(f"{text}\nwhat happened:\n{happened}\nlogs and configuration: {self.directory}") from None
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def run_program(command: Sequence[object], timeout: float) -> str:
