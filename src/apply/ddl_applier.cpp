@@ -423,38 +423,50 @@ void DdlApplier::build_one_by_one(const std::string& ns, const std::vector<bson:
   }
 }
 
-void DdlApplier::hold_again() {
-  auto change = [&](const std::string& ns, bson::Builder& command) {
-    append_majority(command);
-    run(database_of(ns), command.finish(), true, {code::kIndexNotFound, code::kNamespaceNotFound});
-  };
-  for (const auto& index : holds_.ttls()) {
-    auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).int32("expireAfterSeconds", kHeldSeconds).close();
-    change(index.ns, command);
-  }
-  for (const auto& index : holds_.hidden()) {
-    auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).boolean("hidden", false).close();
-    change(index.ns, command);
-  }
-  for (const auto& collection : holds_.collection_ttls()) {
-    auto command = bson::Builder().string("collMod", name_of(collection.ns)).string("expireAfterSeconds", "off");
-    change(collection.ns, command);
+void DdlApplier::run_within(std::chrono::milliseconds at_most, const std::string& database, bson::Builder& command, std::initializer_list<int> fine) {
+  append_majority(command);
+  if (at_most > kNoLimit) command.int64("maxTimeMS", at_most.count());
+  try {
+    run(database, command.finish(), true, fine);
+  } catch (const mongo::CommandError& e) {
+    if (e.code() != code::kMaxTimeMsExpired) throw;
+    throw Error(Remedy::retry, e.what(), "see what holds the collection there: db.currentOp()");
   }
 }
 
-void DdlApplier::restore_held() {
+// Who has no limit may look first: what is as it should be needs no collMod, which would wait for a reader's transaction.
+void DdlApplier::change_index(std::chrono::milliseconds at_most, const std::string& ns, const std::string& name, bson::View change) {
+  if (at_most == kNoLimit) {
+    auto spec = find_index(ns, name);
+    if (!spec) return;
+    bool is_so = true;
+    for (const auto& e : change) {
+      auto now = spec->view()[e.key()];
+      is_so &= now ? now.same_value(e) : e.boolean() == false;
+    }
+    if (is_so) return;
+  }
+  auto command = bson::Builder().string("collMod", name_of(ns)).open_document("index").string("name", name).fields_of(change).close();
+  run_within(at_most, database_of(ns), command, {code::kIndexNotFound, code::kNamespaceNotFound});
+}
+
+void DdlApplier::hold_again(std::chrono::milliseconds at_most) {
+  for (const auto& index : holds_.ttls()) change_index(at_most, index.ns, index.name, bson::Builder().int32("expireAfterSeconds", kHeldSeconds).finish());
+  for (const auto& index : holds_.hidden()) change_index(at_most, index.ns, index.name, bson::Builder().boolean("hidden", false).finish());
+  for (const auto& collection : holds_.collection_ttls()) {
+    auto command = bson::Builder().string("collMod", name_of(collection.ns)).string("expireAfterSeconds", "off");
+    run_within(at_most, database_of(collection.ns), command, {code::kIndexNotFound, code::kNamespaceNotFound});
+  }
+}
+
+void DdlApplier::restore_held(std::chrono::milliseconds at_most) {
   auto indexes = holds_.ttls();
   for (auto& index : holds_.hidden()) indexes.push_back(std::move(index));
-  for (const auto& index : indexes) {
-    auto command = bson::Builder().string("collMod", name_of(index.ns)).open_document("index").string("name", index.name).fields_of(index.value).close();
-    append_majority(command);
-    run(database_of(index.ns), command.finish(), true, {code::kIndexNotFound, code::kNamespaceNotFound});
-  }
+  for (const auto& index : indexes) change_index(at_most, index.ns, index.name, index.value);
   for (const auto& collection : holds_.collection_ttls()) {
     auto command = bson::Builder();
     command.string("collMod", name_of(collection.ns)).fields_of(collection.value);
-    append_majority(command);
-    run(database_of(collection.ns), command.finish(), true, {code::kNamespaceNotFound});
+    run_within(at_most, database_of(collection.ns), command, {code::kNamespaceNotFound});
   }
   for (const auto& index : indexes) holds_.forget_index(index.ns, index.name);
   for (const auto& collection : holds_.collection_ttls()) holds_.forget_collection(collection.ns);

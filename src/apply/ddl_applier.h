@@ -4,6 +4,8 @@
 // again. Thread-safe; what is handed in must outlive it.
 #pragma once
 
+#include <chrono>
+
 #include "apply/holds.h"
 #include "apply/index_builds.h"
 #include "apply/layout.h"
@@ -32,14 +34,18 @@ class DdlApplier {
   // Builds the indexes that waited for a consistent target. One that fails does not stop the others; in the end they are
   // all named in one Error.
   void build_held_unique();
-  // Gives the target back what was held (expiry, hidden indexes).
-  void restore_held();
+  // Gives the target back what was held (expiry, hidden indexes). Each command may take so long, and is to be tried again
+  // (Error(retry)) if it takes longer: a reader's transaction may stand in its way.
+  void restore_held(std::chrono::milliseconds at_most = kNoLimit);
   // The way back: holds again, on the server, what the Holds list. What is gone meanwhile is passed over.
-  void hold_again();
+  void hold_again(std::chrono::milliseconds at_most = kNoLimit);
+  static constexpr std::chrono::milliseconds kNoLimit{0};
 
  private:
   // False if it was done already: the server answered one of `fine`, which is no error in tolerant mode.
   bool run(const std::string& database, bson::View command, bool tolerant, std::initializer_list<int> fine);
+  void run_within(std::chrono::milliseconds at_most, const std::string& database, bson::Builder& command, std::initializer_list<int> fine);
+  void change_index(std::chrono::milliseconds at_most, const std::string& ns, const std::string& name, bson::View change);
   void drop(const std::string& ns, bool tolerant);
   void rename(const oplog::Ddl& ddl, bool tolerant);
   void drop_index(const oplog::Ddl& ddl, bool tolerant);

@@ -154,6 +154,7 @@ void Checkpointer::save() {
     if (pending_->catalog) b.document("catalog", *pending_->catalog);
   }
   b.document("held", held);
+  before_save_();
   store_.save(b.finish());
   held_saved_ = held;
   if (!pending_) return;

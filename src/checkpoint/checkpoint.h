@@ -57,8 +57,9 @@ struct Checkpoint {
 // Saves cuts in order. Thread-safe; everything handed in must outlive it.
 class Checkpointer {
  public:
-  Checkpointer(CheckpointStore& store, plan::Frontier& frontier, std::function<bson::Document()> held)
-      : store_(store), frontier_(frontier), held_(std::move(held)) {}
+  // `before_save`: makes durable what a saved cut relies on.
+  Checkpointer(CheckpointStore& store, plan::Frontier& frontier, std::function<bson::Document()> held, std::function<void()> before_save = [] {})
+      : store_(store), frontier_(frontier), held_(std::move(held)), before_save_(std::move(before_save)) {}
   // What the store holds already.
   void start_at(std::vector<oplog::Timestamp> checkpointed) {
     Lock lock(state_m_);
@@ -81,6 +82,7 @@ class Checkpointer {
   CheckpointStore& store_;
   plan::Frontier& frontier_;
   std::function<bson::Document()> held_;
+  std::function<void()> before_save_;
   Mutex save_m_;  // one save at a time: a later cut must not be overtaken by an earlier one
   std::optional<plan::Cut> pending_ GUARDED_BY(save_m_);
   bson::Document held_saved_ GUARDED_BY(save_m_);

@@ -1,9 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "checkpoint/store.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+
 #include "mongo/cursor.h"
 
 namespace mongotwin::checkpoint {
+namespace {
+
+// Tells this process from all others, also from one that had its number before.
+const std::string& this_process() {
+  static const std::string name = [] {
+    std::array<char, 256> host{};
+    if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
+    return fmt::format("{} process {} ({})", host.data(), getpid(), std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  }();
+  return name;
+}
+
+}  // namespace
 
 std::optional<bson::Document> MongoCheckpointStore::load() {
   auto client = pool_.acquire();
@@ -23,6 +42,7 @@ std::int64_t MongoCheckpointStore::update(bson::View query, bson::View fields, b
   auto errors = reply.view().fields("writeErrors");
   if (!errors.empty()) {
     auto code = static_cast<int>(errors.begin()->fields().integer("code").value_or(0));
+    if (code == mongo::code::kDuplicateKey && !owner_.empty()) demand_own();
     // Two first saves at once may both try to insert: the second try updates.
     bool again = mongo::is_transient(code) || code == mongo::code::kDuplicateKey;
     throw mongo::CommandError(again ? Remedy::retry : Remedy::pause, code, false, client.label() + ": the checkpoint can't be saved: " + std::string(errors.begin()->fields().string("errmsg").value_or("")),
@@ -31,7 +51,24 @@ std::int64_t MongoCheckpointStore::update(bson::View query, bson::View fields, b
   return reply.view().integer("n").value_or(0);
 }
 
-void MongoCheckpointStore::save(bson::View fields) { update(bson::Builder().string("_id", link_).finish(), fields, true); }
+void MongoCheckpointStore::save(bson::View fields) {
+  auto query = bson::Builder().string("_id", link_);
+  if (!owner_.empty()) query.string("owner", owner_);
+  update(query.finish(), fields, true);
+}
+
+void MongoCheckpointStore::claim() {
+  owner_.clear();
+  update(bson::Builder().string("_id", link_).finish(), bson::Builder().string("owner", this_process()).finish(), false);
+  owner_ = this_process();
+}
+
+void MongoCheckpointStore::demand_own() {
+  auto document = load();
+  auto other = std::string(document ? document->view().string("owner").value_or("") : "");
+  if (!document || other == owner_) return;
+  throw Error(Remedy::pause, fmt::format("another mongotwin has taken over the link \"{}\"{}", link_, other.empty() ? "" : ": " + other), "only one may work on a pair: stop this one, or stop the other one and start this one again");
+}
 
 bool MongoCheckpointStore::save_if(const std::string& intent, bson::View fields) {
   return update(bson::Builder().string("_id", link_).string("intent", intent).finish(), fields, false) > 0;

@@ -56,7 +56,7 @@ class FinishLine {
 };
 
 // A few unanswered questions are passed over: the other side may be busy.
-status::Status ask(http::Client& client, int& unanswered) {
+status::Status ask(http::Client& client, int& unanswered, const std::string& what) {
   for (;;) {
     try {
       auto status = client.status();
@@ -65,7 +65,7 @@ status::Status ask(http::Client& client, int& unanswered) {
     } catch (const Error& e) {
       if (e.remedy() != Remedy::retry) throw;
       if (++unanswered >= kUnansweredMax)
-        throw Error(Remedy::pause, "mongotwin went away before it said finished", "see its log; started again, it goes on from the checkpoint, and finish can be asked for again");
+        throw Error(Remedy::pause, fmt::format("mongotwin went away before the end of the {}", what), fmt::format("see its log, and start it again; mongotwin status says then how things are, and {} can be asked for again", what));
     }
     std::this_thread::sleep_for(kAskEvery);
   }
@@ -75,22 +75,23 @@ status::Status wait_until_over(http::Client& client) {
   FinishLine line;
   int unanswered = 0;
   for (;; std::this_thread::sleep_for(kAskEvery)) {
-    auto status = ask(client, unanswered);
+    auto status = ask(client, unanswered, "finish");
     line.show(summary_line(status));
     if (status.state == status::State::finished || status.state == status::State::failed) return status;
   }
 }
 
 // Until it is over and the pair is replicating in the direction that it has now.
-status::Status wait_for_handover(http::Client& client, status::State until) {
+status::Status wait_for_handover(http::Client& client, const std::string& what, status::State until) {
   FinishLine line;
   int unanswered = 0;
   for (;; std::this_thread::sleep_for(kHandoverAskEvery)) {
-    auto status = ask(client, unanswered);
+    auto status = ask(client, unanswered, what);
     if (!status.handover) throw Error(Remedy::pause, "mongotwin was started anew in the middle of it", "mongotwin status tells which way it goes now");
     if (!status.handover->step.empty()) line.show(status.handover->kind + ": " + status.handover->step);
     if (status.state == status::State::failed) {
       auto failure = status.error.value_or(status::Failure{"it failed without saying why", "see its log", ""});
+      if (!status.handover->error.empty() && status.handover->error.find(failure.what) == std::string::npos) print(status.handover->error);
       throw Error(Remedy::pause, failure.what, failure.hint);
     }
     if (status.handover->succeeded && (!*status.handover->succeeded || status.state == until)) return status;
@@ -144,7 +145,7 @@ void switch_over(const Where& where, bool dry_run) {
   }
   if (refused) throw Error(Remedy::pause, "switch-over refused: " + refused->what, refused->hint);
   if (dry_run) return print("a switch-over could begin now");
-  auto status = wait_for_handover(client, status::State::replicating);
+  auto status = wait_for_handover(client, "switchover", status::State::replicating);
   const auto& h = *status.handover;
   for (const auto& note : h.notes) print("note     " + note);
   if (!*h.succeeded) throw Error(Remedy::pause, h.error, "see the log of mongotwin run");
@@ -159,7 +160,7 @@ bool fail_over(const Where& where, bool force) {
     if (e.remedy() == Remedy::retry) return false;
     throw;
   }
-  auto status = wait_for_handover(client, status::State::failed_over);
+  auto status = wait_for_handover(client, "failover", status::State::failed_over);
   for (const auto& note : status.handover->notes) print(note);
   if (!*status.handover->succeeded) throw Error(Remedy::pause, status.handover->error, "see the log of mongotwin run");
   print(fmt::format("failed over: {} is open for writes; when the old source is back: mongotwin rejoin", status.target.uri));
@@ -169,7 +170,7 @@ bool fail_over(const Where& where, bool force) {
 void rejoin(const Where& where, bool may_copy) {
   auto client = connect(where);
   client.command("rejoin", may_copy ? R"({"copy": true})" : "{}");
-  auto status = wait_for_handover(client, status::State::replicating);
+  auto status = wait_for_handover(client, "rejoin", status::State::replicating);
   for (const auto& note : status.handover->notes) print(note);
   if (!*status.handover->succeeded) throw Error(Remedy::pause, status.handover->error, "");
   print(fmt::format("the old source follows: the source is now {}, the target {}", status.source.uri, status.target.uri));

@@ -36,6 +36,14 @@ void Failover::demand_even(const mongo::Cluster& source, const std::vector<Times
   log::warn("control", "failover: {}", what);
 }
 
+void Failover::demand_complete(const std::vector<Timestamp>& read, Timestamp complete, bool force) {
+  auto last = *std::max_element(read.begin(), read.end());
+  if (last.t < complete.t + kSilentSeconds) return;
+  auto what = fmt::format("what the source wrote between {} and {} was read and can't be applied here: its router, or the config servers behind it, did not say whether it got other shards meanwhile", status::time_text(complete), status::time_text(last));
+  if (!force) throw Error(Remedy::pause, what, "stop mongotwin and run mongotwin failover --config … there: by itself it applies all that was read; or mongotwin failover --force gives that up");
+  log::warn("control", "failover: {}", what);
+}
+
 void Failover::step(const char* name) {
   log::info("control", "failover: {}", name);
   p_.on_step(name);
@@ -48,7 +56,7 @@ Failover::Report Failover::report(Timestamp up_to, const std::vector<Timestamp>&
   auto names = p_.pair.source->shard_names();
   for (std::size_t s = 0; s < names.size(); ++s) {
     auto line = fmt::format("shard {}: applied up to {} ({})", names[s], status::time_text(applied.at(s)), oplog::to_string(applied.at(s)));
-    if (read.at(s) > up_to) line += fmt::format("; it was read up to {} ({}), but other shards were not: that is left out, so that the target is a state that the source has had", status::time_text(read[s]), oplog::to_string(read[s]));
+    if (read.at(s) > up_to) line += fmt::format("; it was read up to {} ({}), but not all shards were, or whether there were others is not known: that is left out, so that the target is a state that the source has had", status::time_text(read[s]), oplog::to_string(read[s]));
     out.lines.push_back(std::move(line));
   }
   return out;
@@ -62,13 +70,24 @@ void Failover::open_target(mongo::Cluster& target, const options::Options& optio
   });
 }
 
-Failover::Report Failover::run(Pipeline& pipeline, bson::View handover, std::stop_token stop) {
+void Failover::close_target(std::stop_token stop) {
   step("closing the target");
   WriteBlock block(*p_.pair.target, p_.options.target_hooks, p_.options.link);
   insisting(stop, [&] {
     // Applications that try the other cluster must not write between what is applied now, nor before it can be followed.
     if (!block.obstacle()) block.close(stop);
   });
+}
+
+Failover::Report Failover::take_as_it_is(const std::vector<Timestamp>& applied, const std::string& note, bson::View handover, std::stop_token stop) {
+  close_target(stop);
+  auto report = this->report(*std::min_element(applied.begin(), applied.end()), applied, applied);
+  if (!note.empty()) report.lines.push_back(note);
+  return conclude(std::move(report), handover, stop);
+}
+
+Failover::Report Failover::run(Pipeline& pipeline, bson::View handover, std::stop_token stop) {
+  close_target(stop);
   step("applying what was read");
   pipeline.end_reading();
   while (!pipeline.stopped()) {
@@ -76,7 +95,10 @@ Failover::Report Failover::run(Pipeline& pipeline, bson::View handover, std::sto
     if (!sleep_for(stop, kLook)) throw Error(Remedy::pause, "mongotwin was stopped in the middle of the failover", "ask for it again");
   }
   insisting(stop, [&] { pipeline.save_checkpoint(); });
-  auto report = this->report(pipeline.complete_up_to(), pipeline.observe().applied, pipeline.read());
+  return conclude(report(pipeline.complete_up_to(), pipeline.observe().applied, pipeline.read()), handover, stop);
+}
+
+Failover::Report Failover::conclude(Report report, bson::View handover, std::stop_token stop) {
   step("restoring");
   auto held = handover["held"] ? bson::Document::copy_of(handover.fields("held")) : p_.holds.to_document();
   // First, since what is given back is not held any more: who goes on after a crash must know that it was.

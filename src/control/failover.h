@@ -36,15 +36,21 @@ class Failover {
   };
   // Throws Error(pause) if a shard was silent long before the others, which `force` takes: what the others wrote meanwhile is lost.
   static void demand_even(const mongo::Cluster& source, const std::vector<oplog::Timestamp>& read, bool force);
+  // The same if much was read after `complete`, which this process may not apply.
+  static void demand_complete(const std::vector<oplog::Timestamp>& read, oplog::Timestamp complete, bool force);
   // The pipeline applies, and has the source's entries in its journal. What fails is gone on with by calling it again, also
   // in a later process. `handover`: the checkpoint's field: what an earlier try, or a switch-over in which the source was
   // lost, has begun.
   Report run(Pipeline& pipeline, bson::View handover, std::stop_token stop);
+  // The same where there is nothing to apply: the target stays as it is. `applied`: what is known to be on it.
+  Report take_as_it_is(const std::vector<oplog::Timestamp>& applied, const std::string& note, bson::View handover, std::stop_token stop);
   // Where the target may be closed still, although the failover is decided.
   static void open_target(mongo::Cluster& target, const options::Options& options, std::stop_token stop);
 
  private:
   void step(const char* name);
+  void close_target(std::stop_token stop);
+  Report conclude(Report report, bson::View handover, std::stop_token stop);
   [[nodiscard]] Report report(oplog::Timestamp up_to, const std::vector<oplog::Timestamp>& applied, const std::vector<oplog::Timestamp>& read) const;
   Parts p_;
 };

@@ -18,13 +18,14 @@ using oplog::Timestamp;
 
 namespace {
 
+// How far every shard was read; throws Error(pause) when the journal does not have it from the checkpoint on.
 std::vector<Timestamp> spans(const options::Options& options, const Checkpoint& saved) {
   std::vector<Timestamp> out;
   for (std::size_t s = 0; s < saved.shards.size(); ++s) {
     auto span = journal::DiskJournal::span_of(options.journal.path, saved.source_id, saved.shards[s]);
     if (!span || span->first > saved.resume.at(s) || saved.resume[s] > span->last)
       throw Error(Remedy::pause, fmt::format("the journal {} does not have what the source's shard {} wrote after {}", options.journal.path, saved.shards[s], oplog::to_string(saved.resume[s])),
-                  "run it where mongotwin ran, with its journal.path; without the journal the target's state may be one that the source never had");
+                  "run it where mongotwin ran, with its journal.path. If that is gone too: mongotwin failover --force takes the target as it is, which may be a state that the source never had: transactions in part");
     out.push_back(span->last);
   }
   return out;
@@ -59,10 +60,22 @@ std::vector<std::string> fail_over(const options::Options& configured, bool forc
     for (const auto& line : saved.handover.view().fields("lines")) lines.emplace_back(line.string().value_or(""));
     return lines;
   }
-  if (saved.phase != Phase::replicating && saved.phase != Phase::failing_over)
+  // A switch-over is decided when all is applied, and a finish restores only then.
+  bool all_applied = saved.phase == Phase::opening || saved.phase == Phase::finishing;
+  if (!all_applied && saved.phase != Phase::replicating && saved.phase != Phase::failing_over)
     throw Error(Remedy::pause, fmt::format("the pair was {}: the target is no state that the source has had", to_string(saved.phase)), "a failover needs a pair that was replicating");
   journal::DiskJournal::check_free(options.journal.path);
-  Failover::demand_even(*pair.source, spans(options, saved), force);
+  std::string unread;  // why the journal is of no use
+  if (!all_applied) {
+    std::optional<std::vector<Timestamp>> read;
+    try {
+      read = spans(options, saved);
+    } catch (const Error& e) {
+      if (!force) throw;
+      unread = fmt::format("taken as it is, by force, since {}: of what the source wrote later some may be on the target and some not, transactions in part", e.what());
+    }
+    if (read) Failover::demand_even(*pair.source, *read, force);
+  }
 
   SystemClock clock;
   WaitBoard waits;
@@ -72,8 +85,10 @@ std::vector<std::string> fail_over(const options::Options& configured, bool forc
   apply::TargetLayout layout(pair.target->router(), pair.target->sharded());
   layout.refresh();
   checkpoint::MongoCheckpointStore store(pair.target->router(), options.link);
+  store.claim();
   apply::IndexBuilds builds;
   apply::DdlApplier ddl(*pair.target, layout, holds, pair.sharding, builds);
+  if (all_applied || !unread.empty()) return Failover({pair, options, store, holds, ddl, [](const std::string&) {}, [] {}}).take_as_it_is(saved.positions, unread, saved.handover, {}).lines;
   std::mutex m;
   std::exception_ptr failed;
   PipelineLimits limits{options.memory_limit_bytes, options.journal.path, options.journal.size_limit_bytes};

@@ -34,6 +34,8 @@ Condition of_last_verification(const std::optional<status::Verification>& last) 
   return {known ? Kind::fine : Kind::warning, text, known ? "" : kHint};
 }
 
+std::string text_of(const Error& e) { return e.hint().empty() ? std::string(e.what()) : fmt::format("{}; {}", e.what(), e.hint()); }
+
 }  // namespace
 
 void Replicator::set_handover(const std::function<void(status::Handover&)>& change) {
@@ -131,6 +133,7 @@ void Replicator::change_roles(std::stop_token stop) {
   };
   again_ = true;
   try {
+    look_for_shards(*pair_->target);
     auto outcome = make_switchover().run(*pipeline, saved_, last_call, compare, stop);
     set_handover([&](auto& h) {
       h.step = kFollowing;
@@ -141,7 +144,7 @@ void Replicator::change_roles(std::stop_token stop) {
   } catch (const Error& e) {
     set_handover([&](auto& h) {
       h.step = kFollowing;
-      h.error = e.what();
+      h.error = text_of(e);
     });
     handover_result_ = false;
   }
@@ -157,15 +160,22 @@ void Replicator::note_replicating() {
 
 // ---- the source is gone
 
+void Replicator::demand_can_fail_over() const {
+  demand_no_handover();
+  constexpr auto kAlone = "stop mongotwin, and what starts it again, then run: mongotwin failover --config …, which does it by itself";
+  if (state_ == State::failed_over) throw Error(Remedy::pause, "it has failed over already", "when the old source is back: mongotwin rejoin");
+  if (state_ == State::copying || state_ == State::finished || (pipeline_ && !pipeline_->consistent()))
+    throw Error(Remedy::pause, fmt::format("can't fail over while {}: the target is no state that the source has had", status::to_string(state_)), "a failover needs a pair that was replicating");
+  bool follows = state_ == State::replicating || state_ == State::catching_up;
+  if (!follows || !pipeline_ || finish_requested_) throw Error(Remedy::pause, fmt::format("can't fail over in here while {}", finish_requested_ ? "finishing" : status::to_string(state_)), kAlone);
+}
+
 void Replicator::fail_over(bool force) {
   std::shared_ptr<Pair> pair;
   std::string source_uri;
   {
     Lock lock(m_);
-    demand_no_handover();
-    bool follows = state_ == State::replicating || state_ == State::catching_up;
-    if (!follows || !pipeline_ || !pipeline_->consistent())
-      throw Error(Remedy::pause, fmt::format("can't fail over while {}: the target is no state that the source has had", status::to_string(state_)), "a failover needs a pair that was replicating");
+    demand_can_fail_over();
     pair = pair_;
     source_uri = options_.source_uri;
   }
@@ -173,8 +183,9 @@ void Replicator::fail_over(bool force) {
   if (alive && !force) throw Error(Remedy::pause, "the source answers: nothing need be given up", "mongotwin switchover loses nothing; or mongotwin failover --force");
   {
     Lock lock(m_);
-    if (!pipeline_) throw Error(Remedy::pause, "it is just connecting anew", "ask again");
+    demand_can_fail_over();  // another one may have been asked for meanwhile
     Failover::demand_even(*pair->source, pipeline_->read(), force);
+    Failover::demand_complete(pipeline_->read(), pipeline_->complete_up_to(), force);
     log::warn("control", "failing over by request{}", force ? " (forced)" : "");
     begin_handover("failover", failover_requested_);
     if (alive) handover_->notes.emplace_back("the source answered when the failover was forced: what it takes from now on is only there");
@@ -197,6 +208,7 @@ void Replicator::take_over(std::stop_token stop) {
     Lock lock(m_);
     if (error_) std::rethrow_exception(error_);
   };
+  retrying(stop, [&] { look_for_shards(*pair_->target); });
   Failover failover({*pair_, options_, *store_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }, check});
   try {
     auto report = failover.run(*pipeline, saved_.handover, stop);
@@ -210,7 +222,7 @@ void Replicator::take_over(std::stop_token stop) {
     set_handover([&](auto& h) {
       h.step.clear();
       h.succeeded = false;
-      h.error = e.what();
+      h.error = text_of(e);
     });
     throw;
   }
@@ -260,6 +272,10 @@ void Replicator::rejoin(bool may_copy) {
 }
 
 void Replicator::take_in_again(std::stop_token stop) {
+  retrying(stop, [&] {
+    look_for_shards(*pair_->target);
+    look_for_shards(*pair_->source);
+  });
   Rejoin rejoin({*pair_, options_, saved_, *store_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }});
   try {
     auto report = rejoin.run(rejoin_may_copy_, stop);
@@ -270,11 +286,11 @@ void Replicator::take_in_again(std::stop_token stop) {
       h.notes.insert(h.notes.end(), report.lines.begin(), report.lines.end());
     });
   } catch (const Error& e) {
-    log::error("control", "rejoin: {}{}{}", e.what(), e.hint().empty() ? "" : "; ", e.hint());
+    log::error("control", "rejoin: {}", text_of(e));
     set_handover([&](auto& h) {
       h.step.clear();
       h.succeeded = false;
-      h.error = e.hint().empty() ? std::string(e.what()) : fmt::format("{}; {}", e.what(), e.hint());
+      h.error = text_of(e);
     });
   }
 }

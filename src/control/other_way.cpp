@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "apply/ddl_applier.h"
 #include "source/catalog_reader.h"
 #include "source/mongo_oplog.h"
 
@@ -32,12 +31,15 @@ void demand_own_place(Pair& pair, const std::string& link) {
     throw Error(Remedy::pause, fmt::format("the source has a link of the name \"{}\" already: it is itself the target of another pair", link), "two pairs that share a cluster need two names: `link`");
 }
 
-std::vector<Timestamp> committed_ends(mongo::Cluster& cluster) {
+std::vector<Timestamp> committed_ends(mongo::Cluster& cluster, std::chrono::milliseconds at_most) {
   std::vector<Timestamp> out;
   for (auto& shard : cluster.shards()) {
     auto client = shard.pool->acquire();
     // Until a majority has it, a last write is no entry that can be followed.
-    client.run("admin", bson::Builder().int32("appendOplogNote", 1).open_document("data").string("mongotwin", "end").close().open_document("writeConcern").string("w", "majority").close().finish());
+    auto note = bson::Builder();
+    note.int32("appendOplogNote", 1).open_document("data").string("mongotwin", "end").close().open_document("writeConcern").string("w", "majority");
+    if (at_most > apply::DdlApplier::kNoLimit) note.int64("wtimeout", at_most.count());
+    client.run("admin", note.close().finish());
     out.push_back(source::newest_position(client));
   }
   return out;
@@ -70,9 +72,9 @@ bson::Document held_on_source(const Pair& pair, bson::View held_on_target) {
   return source.to_document();
 }
 
-void hold_on_source(Pair& pair, bson::View held, Held names) {
+void hold_on_source(Pair& pair, bson::View held, Held names, std::chrono::milliseconds at_most) {
   auto there = names == Held::by_source_names ? bson::Document::copy_of(held) : held_on_source(pair, held);
-  with_applier(pair, there, [](auto& applier) { applier.hold_again(); });
+  with_applier(pair, there, [&](auto& applier) { applier.hold_again(at_most); });
 }
 
 void restore_on_source(Pair& pair, bson::View held) {

@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "apply/ddl_applier.h"
 #include "control/preflight.h"
 
 namespace mongotwin::control {
@@ -14,8 +15,9 @@ namespace mongotwin::control {
 // Error(pause) then.
 void demand_own_place(Pair& pair, const std::string& link);
 
-// The newest position of each shard that a majority has, after a note of our own: an idle shard's clock moves too.
-[[nodiscard]] std::vector<oplog::Timestamp> committed_ends(mongo::Cluster& cluster);
+// The newest position of each shard that a majority has, after a note of our own: an idle shard's clock moves too. Throws
+// Error(retry) when a majority of one takes longer than `at_most`.
+[[nodiscard]] std::vector<oplog::Timestamp> committed_ends(mongo::Cluster& cluster, std::chrono::milliseconds at_most = apply::DdlApplier::kNoLimit);
 
 // The checkpoint of a link that follows the pair's target from `positions` on, when only definitions were changed there
 // since: they are in the catalog. `held`: the holds of the target as it is still one; the old source shall have them. Phase
@@ -26,7 +28,7 @@ void demand_own_place(Pair& pair, const std::string& link);
 [[nodiscard]] bson::Document held_on_source(const Pair& pair, bson::View held_on_target);
 // Holds it there, or gives it back. `held`: by the target's names, or already by the source's.
 enum class Held { by_target_names, by_source_names };
-void hold_on_source(Pair& pair, bson::View held, Held names = Held::by_target_names);
+void hold_on_source(Pair& pair, bson::View held, Held names = Held::by_target_names, std::chrono::milliseconds at_most = apply::DdlApplier::kNoLimit);
 void restore_on_source(Pair& pair, bson::View held);
 
 }  // namespace mongotwin::control

@@ -36,7 +36,8 @@ Pipeline::Pipeline(mongo::Cluster& source, mongo::Cluster& target, apply::Target
     : source_(source), target_(target), layout_(layout), ddl_(ddl), waits_(waits), throttle_(throttle), limits_(limits), write_room_(limits.memory_bytes / 8),
       on_error_(std::move(on_error)), reader_signals_(source.shards().size()),
       journal_(make_journal(source, limits_, merge_signal_, reader_signals_)), open_transactions_(limits_.journal_path, limits_.memory_bytes / 16), catalog_(std::move(filter), source.sharded()),
-      checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }), merger_(*journal_, source.shards().size()),
+      // A failover without the source begins where the checkpoint says: the journal must not have lost that in a power cut.
+      checkpointer_(store, frontier_, [&holds] { return holds.to_document(); }, [this] { journal_->sync(); }), merger_(*journal_, source.shards().size()),
       ddl_queue_(1, SIZE_MAX, &ddl_signal_, nullptr) {}
 
 Pipeline::~Pipeline() {
@@ -242,7 +243,6 @@ std::optional<Pipeline::ShardChange> Pipeline::shard_change() const {
 
 Step Pipeline::checkpoint_step() {
   try {
-    journal_->sync();  // a failover without the source begins where the checkpoint says
     checkpointer_.save();
     waits_.report("ckpt", {});
   } catch (const Error& e) {

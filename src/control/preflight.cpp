@@ -97,18 +97,28 @@ void check_names(Pair& pair, const Namespaces& source, const Namespaces& target)
       throw Error(Remedy::fix_config, fmt::format("target: the name {}… has {} bytes; a sharded collection's may have {}", ns.substr(0, 60), ns.size(), kShardedNamespaceMax), "exclude the collection or rename it on the source");
 }
 
+// The configured direction is the wrong one for a copy once the roles have changed.
+std::string how_to_copy_again(const options::Options& options) {
+  if (!options.reversed) return "drop the document of this link in mongotwin.checkpoints on the target to copy again";
+  return "to copy again: the roles have changed, so swap `source` and `target` in the configuration first, then drop the document of this link in mongotwin.checkpoints on both clusters";
+}
+
 void check_checkpoint(Pair& pair, const options::Options& options) {
   const auto& c = *pair.checkpoint;
-  constexpr auto kAgain = "drop the document of this link in mongotwin.checkpoints on the target to copy again";
+  auto again = how_to_copy_again(options);
+  bool stands_alone = c.phase == checkpoint::Phase::failing_over || c.phase == checkpoint::Phase::failed_over;
+  if (c.source_id != pair.source->id() && stands_alone)
+    throw Error(Remedy::fix_config, "target: it has taken over from another cluster than this source (a failover), and is the one that lives",
+                "to have this cluster follow it, swap `source` and `target` in the configuration and remove the document of this link in mongotwin.checkpoints on the cluster that lives; a copy in the configured direction would replace what that one has");
   if (c.source_id != pair.source->id())
-    throw Error(Remedy::fix_config, "target: its checkpoint belongs to another source cluster", fmt::format("use another `link` name, or {}", kAgain));
+    throw Error(Remedy::fix_config, "target: its checkpoint belongs to another source cluster", fmt::format("use another `link` name, or {}", again));
   if (c.namespaces != pair.namespaces)
-    throw Error(Remedy::fix_config, fmt::format("the configured namespaces ({}) are not those that the link was started with ({})", pair.namespaces, c.namespaces), fmt::format("put them back, or {}", kAgain));
+    throw Error(Remedy::fix_config, fmt::format("the configured namespaces ({}) are not those that the link was started with ({})", pair.namespaces, c.namespaces), fmt::format("put them back, or {}", again));
   bool follows = c.phase == checkpoint::Phase::catching_up || c.phase == checkpoint::Phase::replicating || c.phase == checkpoint::Phase::opening;
   // What shards came and went since then, the pipeline finds out for itself.
   if (pair.source->sharded() && follows) pair.source->set_shards(c.shards, c.hosts);
   if (follows && c.shards != pair.source->shard_names())
-    throw Error(Remedy::fix_config, fmt::format("source: its shards are now {}, the link was started with {}", fmt::join(pair.source->shard_names(), ", "), fmt::join(c.shards, ", ")), kAgain);
+    throw Error(Remedy::fix_config, fmt::format("source: its shards are now {}, the link was started with {}", fmt::join(pair.source->shard_names(), ", "), fmt::join(c.shards, ", ")), again);
   if (c.phase == checkpoint::Phase::copying || c.phase == checkpoint::Phase::finishing || c.phase == checkpoint::Phase::finished || c.phase == checkpoint::Phase::failing_over || c.phase == checkpoint::Phase::failed_over) return;
   for (std::size_t s = 0; s < c.resume.size(); ++s) {
     try {
@@ -173,7 +183,10 @@ void load_checkpoint(Pair& pair, const std::string& link) {
   pair.checkpoint.reset();
   auto document = checkpoint::MongoCheckpointStore(pair.target->router(), link).load();
   if (document) pair.checkpoint = checkpoint::Checkpoint::parse(*document);
-  if (pair.checkpoint && pair.checkpoint->phase == checkpoint::Phase::switched) pair.checkpoint.reset();
+  // Its state is on the source, and is gone from there: a copy would replace the cluster that lives with the one that followed it.
+  if (pair.checkpoint && pair.checkpoint->phase == checkpoint::Phase::switched)
+    throw Error(Remedy::fix_config, fmt::format("target: it became the source of the link \"{}\" by a change of roles, and the link's state is gone from the cluster that followed it", link),
+                "to copy again, swap `source` and `target` in the configuration and remove the document of this link in mongotwin.checkpoints; only if the configured target may really be replaced by the source, remove the document and leave the configuration as it is");
 }
 
 }  // namespace

@@ -401,7 +401,8 @@ void Rejoin::insert_alone(const std::string& ns, apply::MongoWriter& writer, con
 void Rejoin::change_roles(bool copies) {
   auto next = Checkpoint::parse(bson::Document(p_.saved.other_way));
   next.generation = p_.saved.generation + 1;
-  next.phase = copies ? Phase::copying : Phase::replicating;
+  // Only some documents are as they are there now: it is no state that the new source has had before it has caught up.
+  next.phase = copies ? Phase::copying : Phase::catching_up;
   if (copies) {
     next.copy_planned = false;
     next.held = {};

@@ -2,6 +2,7 @@
 #include "control/replicator.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -178,7 +179,8 @@ void Replicator::follow_pair(std::stop_token stop) {
     return stand_alone(stop);
   }
   if (saved_.phase == Phase::finished) {
-    set_state(State::finished, "the link was finished; remove its document in mongotwin.checkpoints on the target to start anew");
+    set_state(State::finished, options_.reversed ? "the link was finished after a change of roles; to start anew, swap source and target in the configuration and remove its document in mongotwin.checkpoints on both clusters"
+                                                 : "the link was finished; remove its document in mongotwin.checkpoints on the target to start anew");
     return;
   }
   if (saved_.phase == Phase::finishing) {
@@ -211,6 +213,8 @@ void Replicator::let_go() {
     state_ = State::starting;
     detail_ = "connecting again";
     paused_ = false;
+    // What was asked for is done or given up: it must not begin anew in the other direction.
+    switch_requested_ = failover_requested_ = rejoin_requested_ = false;
   }
 }
 
@@ -234,7 +238,10 @@ void Replicator::connect(std::stop_token stop) {
   auto roles = find_roles(configured_);
   journal::DiskJournal::check_free(roles.journal.path);
   auto pair = preflight(roles, [&](mongo::Cluster& source, mongo::Cluster& target) { release_balancers_of_a_dead_run(source, target); },
-                        [&](Pair& found) { return Switchover::settle(found, roles, stop); });
+                        [&](Pair& found) {
+                          checkpoint::MongoCheckpointStore(found.target->router(), roles.link).claim();
+                          return Switchover::settle(found, roles, stop);
+                        });
   if (roles.reversed) log::info("control", "the roles are swapped: the configuration's target is the source");
   for (const auto& line : pair.lines) log::info("control", "{}", line);
   Lock lock(m_);
@@ -252,6 +259,7 @@ void Replicator::connect(std::stop_token stop) {
   plan_ = std::make_unique<copy::CopyPlan>(pair_->target->router(), options_.link);
   ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_, pair_->sharding, index_builds_);
   index_build_watch_ = std::make_unique<apply::IndexBuildWatch>(*pair_->target, index_builds_);
+  store_->claim();
   if (pair_->checkpoint) saved_ = *pair_->checkpoint;
   if (!saved_.failure.empty()) {
     pair_->warnings.push_back("an earlier run stopped: " + saved_.failure + "; see to what it names, and compare it, before you rely on the target");
@@ -554,6 +562,13 @@ std::optional<Replicator::Positions> Replicator::follow_shards(std::stop_token s
   return exact_after;
 }
 
+// What a change of roles takes for all shards of a cluster must be all of them. Only while no pipeline goes by their order.
+void Replicator::look_for_shards(mongo::Cluster& cluster) {
+  Lock shape(shape_m_);
+  Lock lock(m_);
+  if (cluster.look_for_shards()) log::info("control", "{}: its shards are now {}", cluster.label(), fmt::join(cluster.shard_names(), ", "));
+}
+
 void Replicator::change_shards(const Pipeline::ShardChange& change, std::stop_token stop) {
   for (const auto& row : change.added) {
     mongo::Shard* shard = nullptr;
@@ -692,7 +707,7 @@ void Replicator::finish() {
   if (state_ == State::finishing || state_ == State::finished) return;
   demand_no_handover();
   if (state_ != State::replicating && state_ != State::catching_up)
-    throw Error(Remedy::pause, fmt::format("can't finish while {}", status::to_string(state_)), "wait until the copy has ended; to give it up, stop mongotwin and drop the target's collections");
+    throw Error(Remedy::pause, fmt::format("can't finish while {}", status::to_string(state_)), state_ == State::copying ? "wait until the copy has ended; to give it up, stop mongotwin and drop the target's collections" : state_ == State::failed_over ? "the target stands alone already; remove the link's document in mongotwin.checkpoints on it once mongotwin is stopped" : "wait until it is replicating");
   finish_requested_ = true;
   drive_signal_.notify();
   log::info("control", "finishing by request");
@@ -724,6 +739,7 @@ void Replicator::fail(std::exception_ptr error) {
     if (error_) return;
     error_ = error;
     state_ = State::failed;
+    if (pipeline_) pipeline_->hold(true);  // what goes on beside the worker that failed
   }
   try {
     std::rethrow_exception(error);

@@ -76,6 +76,7 @@ class Replicator final : public cli::Engine, private verify::Replication {
   [[nodiscard]] Switchover make_switchover();
   void demand_no_handover() const REQUIRES(m_);
   void demand_replicating() const REQUIRES(m_);
+  void demand_can_fail_over() const REQUIRES(m_);
   void change_roles(std::stop_token stop);
   void take_over(std::stop_token stop);
   void stand_alone(std::stop_token stop);
@@ -93,6 +94,7 @@ class Replicator final : public cli::Engine, private verify::Replication {
   // Makes the pipeline again when the source's shards have changed; returns the new exact_after, or nothing if there is
   // nothing to do yet.
   [[nodiscard]] std::optional<Positions> follow_shards(std::stop_token stop);
+  void look_for_shards(mongo::Cluster& cluster);
   void change_shards(const Pipeline::ShardChange& change, std::stop_token stop);
   void clear_target(const std::vector<std::string>& drop, const std::vector<std::string>& empty, std::stop_token stop);
   void make_pipeline();

@@ -18,7 +18,7 @@ using oplog::Timestamp;
 
 namespace {
 
-constexpr std::chrono::milliseconds kLook{2}, kTryAgain{50};
+constexpr std::chrono::milliseconds kLook{2}, kTryAgain{50}, kPutBackPatience{10'000};
 constexpr int kLateRoundsMax = 10;
 constexpr std::size_t kNamedMax = 20;
 constexpr std::int64_t kShortOplogSeconds = 3600;
@@ -127,6 +127,12 @@ void Switchover::check_time() const {
     throw Error(Remedy::pause, fmt::format("it was not done after {} s", p_.options.switchover.closed_max_s), "see the lag and the log; switchover.closed_max is the limit");
 }
 
+// None is no limit to the servers, so the last moment is one.
+std::chrono::milliseconds Switchover::time_left() const {
+  if (!deadline_) return apply::DdlApplier::kNoLimit;
+  return std::max(std::chrono::milliseconds(1), std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now()));
+}
+
 template <class F>
 void Switchover::insisting(std::stop_token stop, F&& f) {
   for (;;) {
@@ -136,7 +142,10 @@ void Switchover::insisting(std::stop_token stop, F&& f) {
       if (e.remedy() != Remedy::retry || (deadline_ && Clock::now() > *deadline_)) throw;
       log::warn("control", "switch-over: trying again: {}", e.what());
     }
-    if (!sleep_for(stop, kTryAgain)) throw Error(Remedy::pause, "mongotwin was stopped in the middle of it", "start it again: it puts everything back, or ends what is decided");
+    if (sleep_for(stop, kTryAgain)) continue;
+    if (!stopping_since_) stopping_since_ = Clock::now();
+    if (!puts_back_ || Clock::now() - *stopping_since_ > kPutBackPatience) throw Error(Remedy::pause, "mongotwin was stopped in the middle of it", "start it again: it puts everything back, or ends what is decided");
+    (void)sleep_for({}, kTryAgain);
   }
 }
 
@@ -214,9 +223,9 @@ void Switchover::look_once_more() {
 // The target first: between the two nobody may write to either.
 void Switchover::close(std::stop_token stop) {
   step("closing");
-  insisting(stop, [&] { target_block_.close(stop); });
+  insisting(stop, [&] { target_block_.close(stop, time_left()); });
   begun_ = Clock::now();
-  insisting(stop, [&] { source_block_.close(stop); });
+  insisting(stop, [&] { source_block_.close(stop, time_left()); });
 }
 
 void Switchover::wait_for(Pipeline& pipeline, const std::vector<Timestamp>& last, std::stop_token stop) {
@@ -232,7 +241,7 @@ void Switchover::wait_for(Pipeline& pipeline, const std::vector<Timestamp>& last
 // oplogs finds nothing.
 void Switchover::drain(Pipeline& pipeline, std::stop_token stop) {
   step("draining");
-  insisting(stop, [&] { last_ = committed_ends(*p_.pair.source); });
+  insisting(stop, [&] { last_ = committed_ends(*p_.pair.source, time_left()); });
   for (int round = 0;; ++round) {
     wait_for(pipeline, last_, stop);
     std::vector<LateWrite> late;
@@ -244,7 +253,7 @@ void Switchover::drain(Pipeline& pipeline, std::stop_token stop) {
       log::warn("control", "switch-over: {}", outcome_.notes.back());
     }
     if (round == kLateRoundsMax) throw Error(Remedy::pause, fmt::format("writes keep coming in past the block of the source, the last one is the {}", to_string(late.back())), "stop the client whose user has the role root or restore");
-    insisting(stop, [&] { last_ = committed_ends(*p_.pair.source); });
+    insisting(stop, [&] { last_ = committed_ends(*p_.pair.source, time_left()); });
   }
   insisting(stop, [&] { pipeline.save_checkpoint(); });
 }
@@ -253,12 +262,12 @@ void Switchover::drain(Pipeline& pipeline, std::stop_token stop) {
 // expires on the new one from now on is to be followed.
 void Switchover::give_back(bson::View handover, std::stop_token stop) {
   step("restoring");
-  insisting(stop, [&] { ends_ = committed_ends(*p_.pair.target); });
+  insisting(stop, [&] { ends_ = committed_ends(*p_.pair.target, time_left()); });
   auto held = p_.holds.to_document();
   insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", bson::Builder().fields_of(handover).document("held", held).finish()).finish()); });
   held_ = held;
-  insisting(stop, [&] { hold_on_source(p_.pair, held_); });
-  insisting(stop, [&] { p_.ddl.restore_held(); });
+  insisting(stop, [&] { hold_on_source(p_.pair, held_, Held::by_target_names, time_left()); });
+  insisting(stop, [&] { p_.ddl.restore_held(time_left()); });
 }
 
 // The checkpoint of the other direction: nobody writes anywhere, so its positions are those of now.
@@ -304,9 +313,14 @@ void Switchover::open(std::stop_token stop) {
 // Everything as `handover` says that it was found, but for one thing: a target that it has closed stays closed. Applications
 // that were refused try both clusters, and would write to whichever opens. May be repeated.
 std::string Switchover::put_back(bson::View handover, std::stop_token stop) {
+  puts_back_ = true;
   insisting(stop, [&] {
     demand_own_place(p_.pair, p_.options.link);
-    other_store_.remove();
+    auto saved = p_.store.load();
+    bool changed_roles_before = saved && saved->view().integer("generation").value_or(0) > 0;
+    // That it is the cluster which lives stays to be known there.
+    if (changed_roles_before) other_store_.save(bson::Builder().string("phase", to_string(Phase::switched)).string("intent", "").finish());
+    else other_store_.remove();
   });
   if (auto held = handover["held"]) {  // expiry was, or was about to be, exchanged
     insisting(stop, [&] { restore_on_source(p_.pair, held.fields()); });
@@ -314,7 +328,7 @@ std::string Switchover::put_back(bson::View handover, std::stop_token stop) {
     insisting(stop, [&] { p_.ddl.hold_again(); });
     insisting(stop, [&] { p_.store.save(bson::Builder().document("held", p_.holds.to_document()).finish()); });
   }
-  if (!handover["source_closed"].truthy()) insisting(stop, [&] { source_block_.open(stop); });
+  if (!handover["source_closed"].truthy()) insisting(stop, [&] { source_block_.open({}); });
   auto after = bson::Document::copy_of(handover.fields("before"));
   bool stays_closed = !handover["target_closed"].truthy();
   if (stays_closed && !target_block_.by_hooks()) insisting(stop, [&] { stays_closed = target_block_.is_closed().value_or(true); });

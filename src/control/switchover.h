@@ -65,6 +65,7 @@ class Switchover {
   void open(std::stop_token stop);
   void look_once_more();
   void check_time() const;
+  [[nodiscard]] std::chrono::milliseconds time_left() const;
   template <class F>
   void insisting(std::stop_token stop, F&& f);  // tries again on passing trouble as long as there is time
 
@@ -73,6 +74,8 @@ class Switchover {
   checkpoint::MongoCheckpointStore other_store_;  // on the source
   Clock::time_point begun_{};
   std::optional<Clock::time_point> deadline_;  // while nobody can write and nothing is decided
+  bool puts_back_ = false;                     // a stop leaves it some time: who is closed now would stay so until a next start
+  std::optional<Clock::time_point> stopping_since_;
   std::vector<oplog::Timestamp> last_, ends_;  // of the source; of the target
   std::string intent_;                         // of this try: a decision that arrives late must not count for another one
   bson::Document held_;                        // on the target, before it was given back

@@ -34,7 +34,7 @@ std::optional<bool> WriteBlock::is_closed() {
   return *mode == kBlocked;
 }
 
-void WriteBlock::set(bool closed, std::stop_token stop) {
+void WriteBlock::set(bool closed, std::chrono::milliseconds at_most, std::stop_token stop) {
   const auto* what = closed ? "close" : "open";
   if (by_hooks()) {
     log::info("control", "{}: running the hook {}", cluster_.label(), what);
@@ -42,7 +42,15 @@ void WriteBlock::set(bool closed, std::stop_token stop) {
                     {{"MONGOTWIN_LINK", link_}, {"MONGOTWIN_CLUSTER", cluster_.label()}, {"MONGOTWIN_URI", cluster_.redacted_uri()}}, kHookMost, stop);
   }
   // It takes no write concern, and waits for a majority by itself.
-  cluster_.router().acquire().run("admin", bson::Builder().int32("setUserWriteBlockMode", 1).boolean("global", closed).finish());
+  auto command = bson::Builder();
+  command.int32("setUserWriteBlockMode", 1).boolean("global", closed);
+  if (at_most.count() > 0) command.int64("maxTimeMS", at_most.count());
+  try {
+    cluster_.router().acquire().run("admin", command.finish());
+  } catch (const mongo::CommandError& e) {
+    if (e.code() != mongo::code::kMaxTimeMsExpired) throw;
+    throw Error(Remedy::retry, fmt::format("{}: it could not be closed for writes in {:.1f} s, since it waits for open transactions: {}", cluster_.label(), static_cast<double>(at_most.count()) / 1000, e.what()), "end them, or wait until they expire (60 s): db.currentOp({transaction: {$exists: true}})");
+  }
   log::info("control", "{}: {} for the writes of users", cluster_.label(), closed ? "closed" : "open");
 }
 

@@ -5,6 +5,7 @@
 // Owned by one thread; the cluster must outlive it.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -26,12 +27,13 @@ class WriteBlock {
   // Whether it is closed now; what hooks have done can't be known.
   [[nodiscard]] std::optional<bool> is_closed();
   [[nodiscard]] bool by_hooks() const { return !hooks_.close.empty(); }
-  // Both may be called when it is so already. Throw CommandError, or Error(pause) from a hook.
-  void close(std::stop_token stop) { set(true, stop); }
-  void open(std::stop_token stop) { set(false, stop); }
+  // Both may be called when it is so already. Throw CommandError, or Error(pause) from a hook. The server closes only when no
+  // transaction is open: Error(retry) after `at_most` (0: no limit of our own).
+  void close(std::stop_token stop, std::chrono::milliseconds at_most = {}) { set(true, at_most, stop); }
+  void open(std::stop_token stop) { set(false, {}, stop); }
 
  private:
-  void set(bool closed, std::stop_token stop);
+  void set(bool closed, std::chrono::milliseconds at_most, std::stop_token stop);
   mongo::Cluster& cluster_;
   const options::Hooks& hooks_;
   const std::string link_;

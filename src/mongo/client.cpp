@@ -50,11 +50,16 @@ std::string without_secrets(std::string message, const std::string& uri) {
   return redact(message);
 }
 
+// The driver calls every login that did not come to its end a refused one, also when the network or the server broke it off.
+bool refused_login(const bson_error_t& error) {
+  return error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE && std::string_view(error.message).find("Authentication failed") != std::string_view::npos;
+}
+
 [[noreturn]] void throw_error(const std::string& label, bson::View command, const bson_error_t& error, bson::Document reply) {
   int error_code = static_cast<int>(reply["code"].integer().value_or(0));
   bool answered = static_cast<bool>(reply["ok"]);
   std::string message = reply["errmsg"].string() ? std::string(*reply["errmsg"].string()) : error.message;
-  if (error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE)
+  if (refused_login(error))
     throw CommandError(Remedy::pause, code::kAuthenticationFailed, false, fmt::format("{}: the server refused the user or the password: {}", label, error.message),
                        "check user, password and authSource in the URI");
   if (!answered)
@@ -231,7 +236,7 @@ std::uint32_t Client::select_server(ReadPreference preference) {
   auto* server = mongoc_client_select_server(client_, preference == ReadPreference::primary, preference == ReadPreference::primary ? nullptr : preferences, &error);
   mongoc_read_prefs_destroy(preferences);
   if (!server) {
-    bool wrong_user = error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE;
+    bool wrong_user = refused_login(error);
     throw CommandError(wrong_user ? Remedy::pause : Remedy::retry, wrong_user ? code::kAuthenticationFailed : 0, !wrong_user,
                        fmt::format("{}: no server can be reached: {}", label(), error.message),
                        "check host names, ports, replica set name, firewalls and that the servers run");

@@ -18,6 +18,13 @@ bson::Document command(const char* name) { return bson::Builder().int32(name, 1)
   throw Error(Remedy::fix_config, fmt::format("{} ({})", e.what(), redact(uri)), e.hint());
 }
 
+std::vector<std::pair<std::string, std::string>> list_shards(Client& router) {
+  std::vector<std::pair<std::string, std::string>> out;
+  auto find = bson::Builder().string("find", "shards").open_document("sort").int32("_id", 1).close().open_document("readConcern").string("level", "majority").close().finish();
+  for (const auto& doc : fetch_all(router, "config", find)) out.emplace_back(doc.view().string("_id").value_or(""), doc.view().string("host").value_or(""));
+  return out;
+}
+
 std::string set_id_of(Client& client) {
   auto reply = client.run("admin", command("replSetGetConfig"));
   auto settings = reply.view().fields("config").fields("settings");
@@ -88,12 +95,7 @@ void Cluster::find_shards(const std::string& uri, const std::optional<Credential
     shards_.push_back({std::string(hello.view().string("setName").value_or("")), {}, std::make_unique<Pool>(label_, uri), id_});
   } else {
     id_ = id_of(*router_);
-    auto find = bson::Builder().string("find", "shards").open_document("sort").int32("_id", 1).close().finish();
-    for (const auto& doc : fetch_all(client, "config", find)) {
-      auto name = std::string(doc.view().string("_id").value_or(""));
-      auto host = std::string(doc.view().string("host").value_or(""));
-      shards_.push_back({name, host, std::make_unique<Pool>(label_ + " shard " + name, shard_uri(uri, host, credentials)), {}});
-    }
+    for (const auto& [name, host] : list_shards(client)) shards_.push_back({name, host, std::make_unique<Pool>(label_ + " shard " + name, shard_uri(uri, host, credentials)), {}});
     if (shards_.empty()) throw Error(Remedy::fix_config, fmt::format("{}: the cluster has no shards", label_), "add a shard first");
     for (auto& shard : shards_) {
       auto direct = shard.pool->acquire();
@@ -123,6 +125,22 @@ Shard& Cluster::add_shard(const std::string& name, const std::string& host) {
 }
 
 void Cluster::remove_shard(std::size_t number) { shards_.erase(shards_.begin() + static_cast<std::ptrdiff_t>(number)); }
+
+bool Cluster::look_for_shards() {
+  if (!sharded_) return false;
+  auto client = router_->acquire();
+  std::vector<std::string> names, hosts;
+  for (auto& [name, host] : list_shards(client)) {
+    names.push_back(std::move(name));
+    hosts.push_back(std::move(host));
+  }
+  auto known = shard_names(), asked = names;
+  std::sort(known.begin(), known.end());
+  std::sort(asked.begin(), asked.end());
+  if (known == asked) return false;
+  set_shards(names, hosts);
+  return true;
+}
 
 void Cluster::set_shards(const std::vector<std::string>& names, const std::vector<std::string>& hosts) {
   auto known = std::exchange(shards_, {});

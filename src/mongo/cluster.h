@@ -48,6 +48,8 @@ class Cluster {
   void set_shards(const std::vector<std::string>& names, const std::vector<std::string>& hosts);
   Shard& add_shard(const std::string& name, const std::string& host);
   void remove_shard(std::size_t number);
+  // Asks the cluster anew which shards it has; true if they are others than before. Throws CommandError.
+  bool look_for_shards();
   [[nodiscard]] bool same_servers(const Cluster& other) const;
 
  private:

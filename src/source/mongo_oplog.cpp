@@ -49,7 +49,7 @@ void MongoOplog::open(Timestamp position) {
     auto oldest = end_position(*client_, 1);
     if (first_.empty() && oldest <= position) throw Error(Remedy::retry, fmt::format("{}: the position {} is not there yet", client_->label(), oplog::to_string(position)), "wait until the replica set has caught up");
     throw Error(Remedy::resync, fmt::format("{}: the oplog no longer holds the position {} (its oldest entry is {}): history is lost", client_->label(), oplog::to_string(position), oplog::to_string(oldest)),
-                "drop the checkpoint (database mongotwin on the target) and start again with a new copy; a larger oplog on the source gives more time");
+                "start again with a new copy (docs/operations.md says how, and what to mind after a change of roles); a larger oplog on the source gives more time");
   }
 }
 

@@ -8,6 +8,7 @@ from e2e.failpoint import failpoint
 
 def switch_over(twin) -> dict:
     """Asks for it and waits until the other direction is replicating; returns the status."""
+    twin.wait_until(lambda s: s["lag_ms"] is not None and s["lag_ms"] < 5_000, "it is near enough")
     twin.command("switchover")
     status = twin.wait_until(lambda s: s["handover"] and s["handover"]["succeeded"] is not None and s["state"] == "replicating", "the roles have changed")
     assert status["handover"]["succeeded"], status["handover"]
