@@ -16,6 +16,7 @@ bool is_transient(int error_code) {
       64,     // WriteConcernFailed
       70,     // ShardNotFound: the router has not heard of a new shard yet
       75,     // BackgroundOperationInProgressForNamespace
+      82,     // NoProgressMade: a router can't learn where documents are while the config servers elect
       89,     // NetworkTimeout
       91,     // ShutdownInProgress
       112,    // WriteConflict
