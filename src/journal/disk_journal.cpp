@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -27,6 +28,7 @@ constexpr const char* kClusterKey = "cluster";
 constexpr std::size_t kChecksumBytes = 8;
 constexpr std::size_t kKeyBytes = 64;  // about, with what RocksDB adds
 constexpr std::uint64_t kChunkBytes = 256u << 10;
+constexpr std::uint64_t kChunksOpened = 1000;  // about, of what an earlier run has left: each costs some looks at its files
 
 void append_big_endian(std::string& out, std::uint32_t v) {
   for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((v >> shift) & 0xff);
@@ -44,6 +46,9 @@ void append_ts(std::string& out, Timestamp ts) {
 }
 
 Timestamp ts_at(const char* p) { return {big_endian(p), big_endian(p + 4)}; }
+
+std::uint64_t number_of(Timestamp ts) { return static_cast<std::uint64_t>(ts.t) << 32 | ts.i; }
+Timestamp ts_of(std::uint64_t number) { return {static_cast<std::uint32_t>(number >> 32), static_cast<std::uint32_t>(number)}; }
 
 std::uint64_t checksum(std::string_view key, std::string_view bson) { return XXH64(bson.data(), bson.size(), XXH64(key.data(), key.size(), 0)); }
 
@@ -182,14 +187,32 @@ std::optional<Timestamp> DiskJournal::open_shard(ShardIndex shard, Timestamp fro
   lot.first = span->first;
   lot.read_up_to = lot.appended = span->last;
   lot.spilled = true;
-  auto begin = bytes_of(span->first), end = bytes_of({UINT32_MAX, UINT32_MAX});
+  auto piece = std::max(bytes_between(lot, span->first, span->last) / kChunksOpened, kChunkBytes);
+  cut(lot, span->first, span->last, piece, lot.chunks);
+  lot.bytes = std::accumulate(lot.chunks.begin(), lot.chunks.end(), std::uint64_t{0}, [](auto sum, const auto& chunk) { return sum + chunk.bytes; });
+  return span->last;
+}
+
+std::uint64_t DiskJournal::bytes_between(const Lot& lot, Timestamp first, Timestamp last) {
+  auto begin = bytes_of(first), end = bytes_of(last) + '\0';  // the next key
   rocksdb::Range range(begin, end);
   std::uint64_t bytes = 0;
   using Flags = rocksdb::DB::SizeApproximationFlags;
   if (auto status = db_->GetApproximateSizes(lot.entries, &range, 1, &bytes, static_cast<Flags>(Flags::INCLUDE_FILES | Flags::INCLUDE_MEMTABLES)); !status.ok()) fail(directory_, status);
-  if (bytes > 0) lot.chunks.push_back({span->first, span->last, bytes});
-  lot.bytes = bytes;
-  return span->last;
+  return bytes;
+}
+
+// What an earlier run has left, by halves of time: as one chunk it would be freed when all of it is applied, and no sooner.
+void DiskJournal::cut(const Lot& lot, Timestamp first, Timestamp last, std::uint64_t piece, std::deque<Chunk>& out) {
+  auto bytes = bytes_between(lot, first, last);
+  if (bytes == 0) return;
+  if (bytes <= piece || first == last) {
+    out.push_back({first, last, bytes});
+    return;
+  }
+  auto from = number_of(first), middle = from + (number_of(last) - from) / 2;
+  cut(lot, first, ts_of(middle), piece, out);
+  cut(lot, ts_of(middle + 1), last, piece, out);
 }
 
 void DiskJournal::put(const std::string& key, Timestamp ts) {

@@ -85,6 +85,8 @@ class DiskJournal final : public Journal {
     std::atomic<bool> waits{false};
   };
   void put(const std::string& key, Timestamp ts);
+  [[nodiscard]] std::uint64_t bytes_between(const Lot& lot, Timestamp first, Timestamp last);
+  void cut(const Lot& lot, Timestamp first, Timestamp last, std::uint64_t piece, std::deque<Chunk>& out);
   void forget(const std::string& shard);
   void make_family(Lot& lot);
   struct Read {

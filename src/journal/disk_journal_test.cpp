@@ -33,6 +33,13 @@ class DiskJournalTest : public ::testing::Test {
     }
     return true;
   }
+  // 1 kB that can't be compressed.
+  static bool append_noise(DiskJournal& journal, Timestamp ts) {
+    std::string noise(1000, '\0');
+    std::generate(noise.begin(), noise.end(), [random = std::mt19937(ts.t + ts.i)]() mutable { return static_cast<char>(random()); });
+    std::vector<Record> batch{{ts, bson::Builder().int32("n", static_cast<std::int32_t>(ts.t)).string("pad", noise).finish()}};
+    return journal.append(0, batch, ts);
+  }
   static std::vector<std::uint32_t> take_all(DiskJournal& journal, ShardIndex shard, std::size_t at_once = 7) {
     std::vector<std::uint32_t> out;
     for (;;) {
@@ -191,10 +198,7 @@ TEST_F(DiskJournalTest, FullFromAnEarlierRunEmptiesWhenAllIsApplied) {
     auto journal = make({.disk_bytes = 9'000'000});
     (void)journal->open_shard(0, {1, 0});
     for (; journal->size().bytes < 2'000'000; ++n) {
-      std::string noise(1000, '\0');
-      std::generate(noise.begin(), noise.end(), [random = std::mt19937(n)]() mutable { return static_cast<char>(random()); });
-      std::vector<Record> batch{{{n, 1}, bson::Builder().int32("n", static_cast<std::int32_t>(n)).string("pad", noise).finish()}};
-      ASSERT_TRUE(journal->append(0, batch, {n, 1}));
+      ASSERT_TRUE(append_noise(*journal, {n, 1}));
     }
   }
   auto journal = make({.disk_bytes = 3'000'000});
@@ -207,6 +211,29 @@ TEST_F(DiskJournalTest, FullFromAnEarlierRunEmptiesWhenAllIsApplied) {
   journal = make();
   EXPECT_TRUE(journal->open_shard(0, {n - 1, 1})) << "where the next run begins to read";
   EXPECT_EQ(take_all(*journal, 0), numbers(n - 1, n));
+}
+
+TEST_F(DiskJournalTest, WhatAnEarlierRunHasLeftIsFreedBitByBit) {
+  constexpr std::uint32_t kEntries = 4000;
+  for (bool in_one_second : {false, true}) {
+    std::filesystem::remove_all(directory);
+    auto nth = [&](std::uint32_t n) { return in_one_second ? Timestamp{7, n} : Timestamp{n, 1}; };
+    {
+      auto journal = make({.window_bytes = 4'000'000});
+      (void)journal->open_shard(0, nth(1));
+      for (std::uint32_t n = 1; n <= kEntries; ++n) ASSERT_TRUE(append_noise(*journal, nth(n)));
+    }
+    auto journal = make({.window_bytes = 4'000'000});
+    (void)journal->open_shard(0, nth(1));
+    auto whole = static_cast<double>(journal->size().bytes);
+    EXPECT_NEAR(whole, kEntries * 1050.0, kEntries * 100.0);
+    for (std::uint32_t quarter = 1; quarter <= 3; ++quarter) {
+      journal->trim(0, nth(quarter * kEntries / 4));
+      EXPECT_NEAR(static_cast<double>(journal->size().bytes), whole * (4 - quarter) / 4, 600'000.0) << quarter;
+    }
+    journal->trim(0, nth(kEntries));
+    EXPECT_EQ(journal->size().bytes, 0u);
+  }
 }
 
 TEST_F(DiskJournalTest, FullOfTheEntryThatItBeganWithEmptiesToo) {
