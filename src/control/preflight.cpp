@@ -170,6 +170,7 @@ void check_pair(Pair& pair, const options::Options& options) {
   check_names(pair, source, target);
   if (pair.checkpoint) {
     check_checkpoint(pair, options);
+    pair.sharded_beforehand = pair.checkpoint->emptied;
     for (const auto& note : pair.checkpoint->notes) pair.warnings.push_back(note);
     pair.lines.push_back(fmt::format("the link \"{}\" was started before: phase {}", options.link, checkpoint::to_string(pair.checkpoint->phase)));
   } else {

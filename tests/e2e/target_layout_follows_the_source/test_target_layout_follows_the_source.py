@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 from bson import Int64, MaxKey, MinKey
+from e2e.copying import assert_went_on
 
 DOCUMENTS = 3000
 
@@ -184,6 +185,21 @@ def test_zones_come_along(pair):
     assert all(0.2 < share < 0.47 for share in shares(pair.target, "shop.zoned")), shares(pair.target, "shop.zoned")
     twin.finish()
     pair.assert_identical(sharding=True)
+
+
+def test_interrupted_copy_needs_no_zones_for_what_is_sharded_beforehand(pair):
+    zoned(pair)
+    pair.target.shard_collection("shop.zoned", {"k": 1})
+    twin = pair.twin(throttle={"copy": "0"}).start()
+    twin.wait_until(lambda s: s["copy"]["ranges_total"] > 0 and pair.target_client.mongotwin.copy_ranges.find_one() is not None, "the copy is planned")
+    twin.kill()
+    twin.start()
+    twin.command("throttle", {"copy_bytes_per_second": None})
+    twin.wait_for_state("replicating")
+    assert_went_on(twin, 1)
+    assert pair.target_client.config.tags.count_documents({}) == 0
+    twin.finish()
+    pair.assert_identical()
 
 
 def test_zones_of_a_compound_hashed_key(pair):
