@@ -320,7 +320,10 @@ void Replicator::copy(std::stop_token stop) {
     limits.reading = reading_of(options_.reading);
     limits.preference = preference_of(options_.read_preference);
     limits.memory_bytes = options_.memory_limit_bytes / 4;
-    auto note_held = [this] { store_->save(bson::Builder().document("held", holds_.to_document()).finish()); };
+    auto note_held = [this] {
+      Lock in_turn(held_m_);
+      store_->save(bson::Builder().document("held", holds_.to_document()).finish());
+    };
     copy_ = std::make_unique<copy::InitialCopy>(*pair_->source, *pair_->target, *layout_, *ddl_, *plan_, copy_throttle_, limits, saved_.positions, waits_.reporter("copy"), note_held);
     copy = copy_.get();
   }

@@ -125,6 +125,7 @@ class Replicator final : public cli::Engine, private verify::Replication {
   std::unique_ptr<checkpoint::MongoCheckpointStore> store_;
   std::unique_ptr<copy::CopyPlan> plan_;
   apply::Holds holds_;
+  Mutex held_m_;  // while threads of the copy save what is held: an older state of it must not arrive last
   apply::IndexBuilds index_builds_;
   std::unique_ptr<apply::DdlApplier> ddl_;
   std::unique_ptr<apply::IndexBuildWatch> index_build_watch_;
