@@ -24,10 +24,26 @@ constexpr int kScoreThatCounts = 60, kAtCleanCut = 30, kAtOtherCut = 6, kWithout
 constexpr std::chrono::milliseconds kApart{100};
 constexpr std::size_t kRecheckedAtOnce = 100, kRecheckBytes = 8u << 20, kRepairedAtOnce = 20, kLoggedMax = 100, kIdCharacters = 300;
 
-const bson::Document* with_id(const std::vector<bson::Document>& documents, const bson::Document& id) {
+// More than one only on different shards.
+std::vector<const bson::Document*> with_id(const std::vector<bson::Document>& documents, const bson::Document& id) {
   auto hash = plan::hash_id(id["_id"], 0);
-  auto it = std::find_if(documents.begin(), documents.end(), [&](const auto& d) { return plan::hash_id(d["_id"], 0) == hash; });
-  return it == documents.end() ? nullptr : &*it;
+  std::vector<const bson::Document*> out;
+  for (const auto& d : documents)
+    if (plan::hash_id(d["_id"], 0) == hash) out.push_back(&d);
+  return out;
+}
+
+// By what their shards can be told.
+std::string keys_of(const std::vector<std::string>& shard_key, const std::vector<const bson::Document*>& documents) {
+  std::string out;
+  if (documents.size() < 2 || shard_key.empty()) return out;
+  for (const auto* d : documents) {
+    bson::Builder key;
+    for (const auto& path : shard_key)
+      if (auto field = d->view().at_path(path)) key.value(path, field);
+    out += (out.empty() ? ", with the shard keys " : " and ") + bson::to_json(key.finish(), kIdCharacters);
+  }
+  return out;
 }
 
 std::vector<bson::Document> ids_of(const std::vector<Suspect*>& some) {
@@ -88,9 +104,9 @@ void Run::recheck(const Collection& collection, std::vector<Suspect*> some) {
   });
   if (!looked) return;
   for (auto* one : some) {
-    const auto* source = with_id(ours, one->id);
-    const auto* target = with_id(theirs, one->id);
-    if ((source == nullptr && target == nullptr) || (source != nullptr && target != nullptr && *source == *target)) {
+    auto source = with_id(ours, one->id), target = with_id(theirs, one->id);
+    bool same = source.size() == target.size() && (source.empty() || (source.size() == 1 && *source.front() == *target.front()));
+    if (same) {
       one->score = -1;
       continue;
     }
@@ -101,18 +117,20 @@ void Run::recheck(const Collection& collection, std::vector<Suspect*> some) {
   }
 }
 
-void Run::confirm(const Collection& collection, const Suspect& suspect, const bson::Document* source, const bson::Document* target) {
+void Run::confirm(const Collection& collection, const Suspect& suspect, const Found& source, const Found& target) {
   status::Difference d;
   d.ns = collection.ns;
   d.id = bson::to_json(suspect.id["_id"], kIdCharacters);
   d.first_seen_ms = suspect.first_seen_ms;
   d.last_seen_ms = wall_ms();
-  d.kind = target == nullptr ? "missing" : source == nullptr ? "extra" : "fields";
-  d.what = target == nullptr ? "is missing on the target" : source == nullptr ? "is only on the target" : describe_difference(*source, *target);
-  d.way_out = "mongotwin verify --repair writes the source's document over it";
+  bool several = source.size() > 1 || target.size() > 1;
+  d.kind = several ? "several" : target.empty() ? "missing" : source.empty() ? "extra" : "fields";
+  d.what = several ? fmt::format("{} documents of this _id on the source, {} on the target{}", source.size(), target.size(), keys_of(pairing_.layout.shard_key(pairing_.filter.target(collection.ns)), target))
+           : target.empty() ? "is missing on the target" : source.empty() ? "is only on the target" : describe_difference(*source.front(), *target.front());
+  d.way_out = source.size() > 1 ? "an _id must be one document's: delete what is too many on the source, then verify again" : "mongotwin verify --repair writes the source's document over it";
   bool listed = shown_.listed.size() < status::kListedMax;
   report(std::move(d));
-  if (shown_.request.repair) to_repair_.push_back({collection.ns, suspect.id, listed ? shown_.listed.size() - 1 : SIZE_MAX});
+  if (shown_.request.repair && source.size() < 2) to_repair_.push_back({collection.ns, suspect.id, listed ? shown_.listed.size() - 1 : SIZE_MAX});
 }
 
 void Run::report(status::Difference d) {

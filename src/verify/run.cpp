@@ -238,7 +238,8 @@ void Run::open_range(const Collection& collection, const IdRange& range) {
 
 void Run::match(const Collection& collection, const Both& both) {
   std::unordered_map<std::string_view, const Listed*> waiting;
-  for (const auto& one : both.target) waiting.emplace(one.id.view().bytes(), &one);
+  for (const auto& one : both.target)
+    if (!waiting.emplace(one.id.view().bytes(), &one).second) suspect(collection.ns, one.id);  // two of one _id, on different shards
   std::uint64_t bytes = 0;
   for (const auto& one : both.source) {
     bytes += one.bytes;

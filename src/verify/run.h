@@ -83,7 +83,8 @@ class Run {
   void recheck();
   void recheck(const Collection& collection, std::vector<Suspect*> some);
   void settle(std::size_t at_most);  // until no more than so many are left
-  void confirm(const Collection& collection, const Suspect& suspect, const bson::Document* source, const bson::Document* target);
+  using Found = std::vector<const bson::Document*>;  // with one _id
+  void confirm(const Collection& collection, const Suspect& suspect, const Found& source, const Found& target);
   void report(status::Difference difference);
   void repair();
   void repair_one(const Collection& collection, const bson::Document& id, std::size_t listed);

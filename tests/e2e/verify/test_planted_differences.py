@@ -88,3 +88,29 @@ def test_keys_of_shards_and_the_order_of_capped_documents(sharded_clusters):
     said = named(found)
     assert said["plant.keyed"] == 'sharded by { "a" : 1 } on the source, by { "b" : 1 } on the target'
     assert said["plant.ring"] == "the document _id 3 stands where the target has _id 4, or has other bytes there"
+
+
+def test_second_document_of_an_id_on_another_shard(set_to_sharded):
+    """No index forbids it where _id is not the shard key, and the router gives the one or the other first."""
+    pair = set_to_sharded
+    pair.target.shard_collection("plant.keyed", {"k": 1})
+    pair.target.split("plant.keyed", {"k": 0})
+    pair.target.move_chunk("plant.keyed", {"k": -1}, to=pair.target.shards[0])
+    pair.target.move_chunk("plant.keyed", {"k": 1}, to=pair.target.shards[1])
+    pair.source_client["plant"]["keyed"].insert_many([{"_id": n, "k": n + 1 if n % 2 else -n - 1} for n in range(100)])
+    twin = pair.twin().start()
+    twin.wait_for_state("replicating")
+    assert_identical(verify(twin))
+
+    target = pair.target_client["plant"]["keyed"]
+    target.insert_many([{"_id": 10, "k": 11}, {"_id": 11, "k": -12}])
+    for mode in ("digest", "bytes"):
+        found = verify(twin, mode=mode)
+        assert set(named(found)) == {"plant.keyed 10", "plant.keyed 11"}, found["list"]
+        for what in named(found).values():
+            assert what.startswith("1 documents of this _id on the source, 2 on the target, with the shard keys "), what
+            assert '{ "k" : 11 }' in what or '{ "k" : 12 }' in what, what
+    assert verify(twin, repair=True)["repaired"] == 2
+    assert_identical(verify(twin))
+    twin.finish()
+    pair.assert_identical()
