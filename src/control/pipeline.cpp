@@ -261,14 +261,18 @@ Step Pipeline::journal_step() {
   return Step::idle;
 }
 
-// How long reading may pause: until the source's oplog, which moves on, has lost where it stands.
+// How long reading may pause: until the source's oplog, which moves on, has lost where it stands. Throws once it has: the
+// reader itself would notice only when there is room again, after hours of copying or applying for nothing.
 std::string Pipeline::room_on_the_source() {
   std::string out;
   for (std::size_t s = 0; s < source_.shards().size(); ++s) {
     const auto& shard = source_.shards()[s];
     try {
       auto client = shard.pool->acquire();
-      auto seconds = static_cast<std::int64_t>(journal_->read_up_to(static_cast<oplog::ShardIndex>(s)).t) - source::oplog_window(client).oldest.t;
+      auto oldest = source::oplog_window(client).oldest;
+      auto pause = readers_[s].pauses_at();
+      if (pause && oldest > *pause) source::throw_history_lost(client.label(), *pause, oldest);
+      auto seconds = static_cast<std::int64_t>(journal_->read_up_to(static_cast<oplog::ShardIndex>(s)).t) - oldest.t;
       out += fmt::format("{}the oplog of {} lasts about {} h {} min more", out.empty() ? "" : ", ", shard.name, std::max<std::int64_t>(seconds, 0) / 3600, std::max<std::int64_t>(seconds, 0) / 60 % 60);
     } catch (const Error& e) {
       if (e.remedy() != Remedy::retry) throw;

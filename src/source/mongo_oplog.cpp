@@ -37,6 +37,11 @@ std::optional<Timestamp> oldest_active_transaction(mongo::Client& client) {
 
 }  // namespace
 
+void throw_history_lost(const std::string& label, Timestamp position, Timestamp oldest) {
+  throw Error(Remedy::resync, fmt::format("{}: the oplog no longer holds the position {} (its oldest entry is {}): history is lost", label, oplog::to_string(position), oplog::to_string(oldest)),
+              "start again with a new copy (docs/operations.md says how, and what to mind after a change of roles); a larger oplog on the source gives more time");
+}
+
 void MongoOplog::open(Timestamp position) {
   cursor_.reset();
   client_ = std::make_unique<mongo::Client>(pool_.acquire());
@@ -48,8 +53,7 @@ void MongoOplog::open(Timestamp position) {
   if (first != position) {
     auto oldest = end_position(*client_, 1);
     if (first_.empty() && oldest <= position) throw Error(Remedy::retry, fmt::format("{}: the position {} is not there yet", client_->label(), oplog::to_string(position)), "wait until the replica set has caught up");
-    throw Error(Remedy::resync, fmt::format("{}: the oplog no longer holds the position {} (its oldest entry is {}): history is lost", client_->label(), oplog::to_string(position), oplog::to_string(oldest)),
-                "start again with a new copy (docs/operations.md says how, and what to mind after a change of roles); a larger oplog on the source gives more time");
+    throw_history_lost(client_->label(), position, oldest);
   }
 }
 

@@ -33,6 +33,7 @@ struct Window {
   [[nodiscard]] std::int64_t seconds() const { return static_cast<std::int64_t>(newest.t) - oldest.t; }
 };
 [[nodiscard]] Window oplog_window(mongo::Client& client);
+[[noreturn]] void throw_history_lost(const std::string& label, oplog::Timestamp position, oplog::Timestamp oldest);
 
 // Where a first start begins: `frontier` is a position of now; reading must begin at `resume`, so that every
 // transaction that is open at the frontier is seen from its first entry.

@@ -61,7 +61,11 @@ Step OplogReader::step(std::stop_token stop) {
     if (has_pending_) {
       Lock lock(append_m_);
       if (ended_) return Step::done;
-      if (!journal_.append(shard_, pending_, position_)) return Step::idle;
+      if (!journal_.append(shard_, pending_, position_)) {
+        set_pause(position_);
+        return Step::idle;
+      }
+      set_pause({});
       has_pending_ = false;
     }
     if (!open_) {

@@ -40,6 +40,11 @@ class OplogReader {
   // When the oldest entry that is read but not among those up to `applied` was written on the source, in milliseconds
   // since 1970 by its own clock; as exact as a batch. Empty when there is none.
   [[nodiscard]] std::optional<std::int64_t> oldest_unapplied_ms(oplog::Timestamp applied);
+  // Where reading pauses, since the journal has no room for what follows.
+  [[nodiscard]] std::optional<oplog::Timestamp> pauses_at() const {
+    Lock lock(m_);
+    return pauses_at_;
+  }
   // When the server last answered, whether or not there was news.
   [[nodiscard]] Clock::Steady last_contact() const {
     Lock lock(m_);
@@ -49,6 +54,10 @@ class OplogReader {
  private:
   static constexpr std::chrono::milliseconds kAwaitData{500};
   void take(std::vector<bson::Document> entries);
+  void set_pause(std::optional<oplog::Timestamp> at) {
+    Lock lock(m_);
+    pauses_at_ = at;
+  }
 
   const oplog::ShardIndex shard_;
   std::unique_ptr<OplogSource> source_;
@@ -65,6 +74,7 @@ class OplogReader {
   bool ended_ GUARDED_BY(append_m_) = false;
   mutable Mutex m_;
   Clock::Steady last_contact_ GUARDED_BY(m_){};
+  std::optional<oplog::Timestamp> pauses_at_ GUARDED_BY(m_);
   struct BatchTime {
     oplog::Timestamp last;
     std::int64_t first_wall_ms;

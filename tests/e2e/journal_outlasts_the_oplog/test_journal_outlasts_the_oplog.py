@@ -101,3 +101,23 @@ def test_full_journal_stops_reading_and_says_so(replica_sets):
     twin.wait_caught_up(replica_sets.source_client)
     twin.wait_until(lambda s: not s["journal"]["full"] and s["journal"]["bytes"] < 5_000_000, "the journal is trimmed")
     replica_sets.finish_and_compare(twin)
+
+
+def test_history_that_is_lost_while_the_journal_is_full_is_said_at_once(make_pair, base_dir, target_set):
+    """And not when there is room again, after a copy of hours that was for nothing."""
+    with ReplicaSet(name="overtaken", base_dir=base_dir / "overtaken") as source:
+        pair = make_pair(source, target_set)
+        pair.load(2000)
+        twin = pair.twin(throttle={"copy": 0}, journal={"size_limit": "10MB"}).start()
+        twin.wait_until(lambda s: s["state"] == "copying" and s["copy"]["ranges_total"] > 0, "the copy stands")
+        _write_until_full(twin, pair.source_client.much.docs, first=0)
+        pair.source_client.much.docs.insert_many([{"_id": -1 - n, "pad": "x" * 2000} for n in range(5000)])
+        assert forget_history(source) > 5000
+        assert "history is lost" in twin.wait_failure()
+        twin.stop()
+        twin.start()
+        twin.command("throttle", {"copy_bytes_per_second": None})
+        twin.wait_for_state("replicating")
+        assert "starting again from zero" in twin.log()
+        pair.finish_and_compare(twin)
+        pair.close()
