@@ -73,7 +73,7 @@ void check_rights(mongo::Cluster& source, mongo::Cluster& target) {
     auto client = shard.pool->acquire();
     demand(client, "local", {"find"}, kSourceRoles);
     demand(client, "config", {"find"}, kSourceRoles);
-    demand(client, "", {"listDatabases", "useUUID"}, kSourceRoles);
+    demand(client, "", {"listDatabases", "useUUID", "serverStatus"}, kSourceRoles);
     demand(client, "", {"appendOplogNote"}, kSourceRoles);
   }
   demand_on_all(target.router().acquire(), {"mongotwin"}, {"find", "insert", "update", "remove", "createCollection"}, kTargetRoles);

@@ -36,14 +36,19 @@ std::uint64_t reply_bytes(std::chrono::milliseconds round_trip) {
 
 std::int64_t batch_size_for(const Size& estimate, std::uint64_t bytes) { return static_cast<std::int64_t>(std::clamp<std::uint64_t>(bytes / average_size(estimate), 1, 200'000)); }
 
-// Where a member's record numbers hold: they are its own, and new after an initial sync.
+// Where a member's record numbers hold: they are its own, and new after an initial sync. A member that was killed inserts
+// again what its last checkpoint lacks, and one that has rolled back inserts other documents: numbers up to there may differ.
 std::string identity(mongo::Client& client, std::uint32_t server) {
   auto find = bson::Builder().string("find", "replset.initialSyncId").open_document("$readPreference").string("mode", "secondaryPreferred").close().finish();
   std::string synced;
   mongo::Cursor cursor(client, server, "local", find);
   while (auto batch = cursor.next())
     for (const auto& e : batch->array) synced += bson::to_json(e.fields()["_id"]);
-  return client.host_of(server) + " " + synced;
+  auto session = client.start_session();
+  auto hello = client.run_on(server, *session, "admin", bson::Builder().int32("hello", 1).finish());
+  auto process = hello.view().fields("topologyVersion")["processId"];
+  auto status = client.run_on(server, *session, "admin", bson::Builder().int32("serverStatus", 1).finish());
+  return fmt::format("{} {} {} {}", client.host_of(server), synced, process ? bson::to_json(process) : std::string(), status.view().fields("repl").integer("rbid").value_or(0));
 }
 
 }  // namespace

@@ -217,3 +217,28 @@ def test_largest_documents(replica_sets):
     twin = replica_sets.twin().start()
     twin.finish()
     replica_sets.assert_identical()
+
+
+def test_member_that_was_killed_may_have_other_record_numbers(make_pair, tmp_path, target_set):
+    """What it inserts again from its oplog gets numbers anew. How much that is, nobody is told: here next to nothing, after a
+    checkpoint, so that all the numbers are still there to be gone on from."""
+    with ReplicaSet(name="killed", base_dir=tmp_path) as source:
+        pair = make_pair(source, target_set)
+        scatter(pair.source_client.big.random)
+        pair.source_client.admin.command("fsync")
+        twin = pair.twin(reading="natural", throttle={"copy": "60MB"}).start()
+        ranges = pair.target_client.mongotwin.copy_ranges
+        twin.wait_until(lambda s: ranges.find_one({"by": "natural", "tokens": {"$exists": True}}) is not None, "its place is saved")
+        twin.kill()
+        source.members[0].kill()
+        source.members[0].start()
+        source.wait_primary()
+        pair.source_client.big.random.delete_many({"n": {"$lt": 3000}})  # of the part that is copied
+        twin.start()
+        twin.command("throttle", {"copy_bytes_per_second": None})
+        status = twin.wait_for_state("replicating")
+        assert "starting again from zero" not in twin.log()
+        assert status["copy"]["documents_done"] == SCATTERED - 3000, "it was not read from its start again"
+        twin.finish()
+        pair.assert_identical()
+        pair.close()
