@@ -79,7 +79,7 @@ void MongoCheckpointStore::remove() {
   bson::Builder b;
   b.string("delete", kCollection).open_array("deletes").open_document("0").open_document("q").string("_id", link_).close().int32("limit", 1).close().close();
   b.open_document("writeConcern").string("w", "majority").close();
-  client.run(kDatabase, b.finish());
+  mongo::throw_on_write_errors(client.label() + ": the checkpoint can't be removed", client.run(kDatabase, b.finish()));
 }
 
 }  // namespace mongotwin::checkpoint

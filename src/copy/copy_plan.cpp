@@ -162,32 +162,35 @@ void CopyPlan::clear() {
   for (const auto* collection : {kItems, kRanges}) remove(collection, bson::Builder().string("link", link_).finish());
 }
 
+bson::Document CopyPlan::write(const char* collection, bson::Builder command, int fine) {
+  apply::append_majority(command);
+  auto client = pool_.acquire();
+  auto reply = client.run(kDatabase, command.finish());
+  mongo::throw_on_write_errors(fmt::format("{}: the plan of the copy can't be saved in {}.{}", client.label(), kDatabase, collection), reply, fine, "see to what is refused there and start again: the copy goes on");
+  return reply;
+}
+
 void CopyPlan::remove(const char* collection, bson::View filter) {
   bson::Builder b;
   b.string("delete", collection).open_array("deletes").open_document("0").document("q", filter).int32("limit", 0).close().close();
-  apply::append_majority(b);
-  pool_.acquire().run(kDatabase, b.finish());
+  write(collection, std::move(b));
 }
 
+// Unordered: what a try has left whose answer was lost must not keep the rest away.
 void CopyPlan::insert(const char* collection, const std::vector<bson::Document>& documents) {
   for (std::size_t next = 0; next < documents.size();) {
     bson::Builder b;
-    b.string("insert", collection).open_array("documents");
+    b.string("insert", collection).boolean("ordered", false).open_array("documents");
     for (std::size_t n = 0; next < documents.size() && n < kInsertCount && b.size() < kInsertBytes; ++n, ++next) b.document(std::to_string(n), documents[next]);
     b.close();
-    apply::append_majority(b);
-    auto reply = pool_.acquire().run(kDatabase, b.finish());
-    for (const auto& e : reply.view().fields("writeErrors"))
-      if (e.fields().integer("code") != mongo::code::kDuplicateKey)  // a try whose answer was lost
-        throw Error(Remedy::pause, fmt::format("target: the plan of the copy can't be saved: {}", e.fields().string("errmsg").value_or("")), "give the target's user the right to write to the database mongotwin");
+    write(collection, std::move(b), mongo::code::kDuplicateKey);
   }
 }
 
 bool CopyPlan::update(const char* collection, bson::View filter, bson::View fields) {
   bson::Builder b;
   b.string("update", collection).open_array("updates").open_document("0").document("q", filter).open_document("u").document("$set", fields).close().close().close();
-  apply::append_majority(b);
-  return pool_.acquire().run(kDatabase, b.finish())["n"].integer().value_or(0) == 1;
+  return write(collection, std::move(b))["n"].integer().value_or(0) == 1;
 }
 
 void CopyPlan::set(const char* collection, const std::string& id, bson::View fields) {

@@ -51,6 +51,8 @@ class CopyPlan {
   void clear();
 
  private:
+  // Throws also for what is refused of it, but with the code `fine`.
+  bson::Document write(const char* collection, bson::Builder command, int fine = 0);
   void insert(const char* collection, const std::vector<bson::Document>& documents);
   void remove(const char* collection, bson::View filter);
   bool update(const char* collection, bson::View filter, bson::View fields);  // false: there is none

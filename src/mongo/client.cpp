@@ -197,15 +197,6 @@ bson::Document run_in(mongoc_client_t* client, const bson_t& opts, const std::st
   return doc;
 }
 
-void throw_on_write_errors(const std::string& label, bson::View command, const bson::Document& reply) {
-  auto errors = reply["writeErrors"].document();
-  if (!errors || errors->empty()) return;
-  auto first = errors->begin()->document();
-  auto error_code = static_cast<int>(first->integer("code").value_or(0));
-  throw CommandError(is_transient(error_code) ? Remedy::retry : Remedy::pause, error_code, false,
-                     fmt::format("{}: {} failed: {} (code {})", label, command_name(command), first->string("errmsg").value_or("?"), error_code), {}, reply);
-}
-
 }  // namespace
 
 std::shared_ptr<SessionHandle> Client::start_session() { return std::make_shared<SessionHandle>(client_, label()); }
@@ -274,7 +265,7 @@ void Client::transaction(const std::vector<Statement>& statements) {
   mongoc_transaction_opts_destroy(opts);
   if (!started) throw CommandError(Remedy::pause, 0, false, fmt::format("{}: a transaction can't start: {}", label(), error.message));
   try {
-    for (const auto& s : statements) throw_on_write_errors(label(), s.command, run_in(client_, session.opts, label(), s.database, s.command));
+    for (const auto& s : statements) throw_on_write_errors(fmt::format("{}: {} failed", label(), command_name(s.command)), run_in(client_, session.opts, label(), s.database, s.command));
   } catch (const CommandError&) {
     mongoc_client_session_abort_transaction(session.session, nullptr);
     throw;

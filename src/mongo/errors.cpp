@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mongo/errors.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -64,6 +66,15 @@ bool is_transient(int error_code) {
       13436,  // NotPrimaryOrSecondary
   };
   return std::find(kTransient.begin(), kTransient.end(), error_code) != kTransient.end();
+}
+
+void throw_on_write_errors(const std::string& what, const bson::Document& reply, int fine, const std::string& hint) {
+  for (const auto& e : reply.view().fields("writeErrors")) {
+    auto error_code = static_cast<int>(e.fields().integer("code").value_or(0));
+    if (error_code != 0 && error_code == fine) continue;
+    bool passes = is_transient(error_code);
+    throw CommandError(passes ? Remedy::retry : Remedy::pause, error_code, false, fmt::format("{}: {} (code {})", what, e.fields().string("errmsg").value_or("?"), error_code), passes ? std::string() : hint, reply);
+  }
 }
 
 }  // namespace mongotwin::mongo

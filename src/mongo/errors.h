@@ -37,4 +37,8 @@ class CommandError : public Error {
 // Codes that a replica set or a mongos gives while it changes: waiting and trying again is right.
 [[nodiscard]] bool is_transient(int error_code);
 
+// For what a reply says of single writes: a router reports a shard without a primary there, under ok: 1. Throws a
+// CommandError that begins with `what` for the first of them whose code is not `fine`.
+void throw_on_write_errors(const std::string& what, const bson::Document& reply, int fine = 0, const std::string& hint = {});
+
 }  // namespace mongotwin::mongo

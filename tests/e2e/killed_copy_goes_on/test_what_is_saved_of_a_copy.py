@@ -86,3 +86,24 @@ def test_the_history_can_not_be_looked_for(replica_sets):
     twin.finish()
     assert_went_on(twin, 1)
     pair.assert_identical()
+
+
+def test_what_refuses_the_plan_is_named_and_the_copy_goes_on_behind_it(replica_sets):
+    """A reply tells it beside ok: 1; taken for a plan that is lost, the copy would be thrown away."""
+    pair = replica_sets
+    _fill(pair.source_client.db.c, 3000)
+    twin = pair.twin(throttle={"copy": "0"}).start()
+    twin.wait_until(lambda s: s["copy"]["ranges_total"] > 0 and pair.target_client.mongotwin.copy_ranges.find_one() is not None, "the copy is planned")
+    pair.target_client.mongotwin.command("collMod", "copy_ranges", validator={"done": {"$ne": True}})
+    try:
+        twin.command("throttle", THROTTLE_OFF)
+        said = twin.wait_failure()
+        assert "the plan of the copy can't be saved in mongotwin.copy_ranges: Document failed validation (code 121)" in said
+    finally:
+        pair.target_client.mongotwin.command("collMod", "copy_ranges", validator={})
+    twin.stop()
+    twin.start()
+    twin.command("throttle", THROTTLE_OFF)
+    twin.finish()
+    assert_went_on(twin, 1)
+    pair.assert_identical()
