@@ -191,7 +191,7 @@ def test_interrupted_copy_needs_no_zones_for_what_is_sharded_beforehand(pair):
     zoned(pair)
     pair.target.shard_collection("shop.zoned", {"k": 1})
     twin = pair.twin(throttle={"copy": "0"}).start()
-    twin.wait_until(lambda s: s["copy"]["ranges_total"] > 0 and pair.target_client.mongotwin.copy_ranges.find_one() is not None, "the copy is planned")
+    twin.wait_until(lambda s: pair.target_client.mongotwin.checkpoints.find_one({"copy_planned": True}) is not None, "the copy is planned")
     twin.kill()
     twin.start()
     twin.command("throttle", {"copy_bytes_per_second": None})
