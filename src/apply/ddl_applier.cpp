@@ -69,6 +69,19 @@ bson::Document changed(bson::View spec, bson::View changes) {
   return b.finish();
 }
 
+// As a router wants the key of a time series, which it translates into that of the buckets.
+bson::Document in_user_fields(bson::View key, bson::View time_series) {
+  static constexpr std::string_view kMeta = "meta", kTime = "control.min.";
+  bson::Builder b;
+  for (const auto& e : key) {
+    auto path = e.key();
+    bool meta = path == kMeta || path.starts_with("meta.");
+    if (meta) b.value(std::string(time_series.string("metaField").value_or(kMeta)) + std::string(path.substr(kMeta.size())), e);
+    else b.value(path.starts_with(kTime) ? path.substr(kTime.size()) : path, e);
+  }
+  return b.finish();
+}
+
 bson::Document only(const bson::Element& e) { return bson::Builder().value("expireAfterSeconds", e).finish(); }
 
 }  // namespace
@@ -361,13 +374,20 @@ void DdlApplier::coll_mod(const oplog::Ddl& ddl, bool tolerant, bool consistent)
   run(database_of(ddl.ns), b.finish(), tolerant, {});
 }
 
+bson::Document DdlApplier::time_series_of(const std::string& buckets) {
+  auto client = target_.router().acquire();
+  auto list = bson::Builder().int32("listCollections", 1).open_document("filter").string("name", name_of(buckets)).close().finish();
+  for (const auto& found : mongo::fetch_all(client, database_of(buckets), list)) return bson::Document::copy_of(found.view().fields("options").fields("timeseries"));
+  return {};
+}
+
 void DdlApplier::shard_collection(const std::string& ns, const ShardKey& by) {
   layout_.refresh();
   if (!layout_.shard_key(ns).empty()) return;
   run("admin", bson::Builder().string("enableSharding", database_of(ns)).finish(), false, {});
   // Key ranges compare by the simple collation; a collection with another default must say so.
   auto command = bson::Builder();
-  command.string("shardCollection", ns).document("key", by.key).boolean("unique", by.unique).open_document("collation").string("locale", "simple").close();
+  command.string("shardCollection", user_namespace(ns)).document("key", is_buckets(ns) ? in_user_fields(by.key, time_series_of(ns)) : by.key).boolean("unique", by.unique).open_document("collation").string("locale", "simple").close();
   bool awaited = false;
   for (const auto& held : holds_.uniques()) {
     if (held.ns != ns || !by.unique || !same_key(held.value.view().fields("key"), by.key)) continue;

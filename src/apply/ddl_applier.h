@@ -54,6 +54,7 @@ class DdlApplier {
   void build_one_by_one(const std::string& ns, const std::vector<bson::Document>& specs, std::vector<std::string>& failures);
   void remove_plain(const std::string& ns, const bson::Document& spec);
   void build_or_hold(const std::string& ns, const bson::Document& spec);
+  [[nodiscard]] bson::Document time_series_of(const std::string& buckets);
   [[nodiscard]] std::optional<bson::Document> find_index(const std::string& ns, const std::string& name);
   [[nodiscard]] std::vector<bson::Document> list_indexes(const std::string& ns);
   void create_stand_in(const std::string& ns, bson::View shard_key);
@@ -69,8 +70,5 @@ class DdlApplier {
   const ShardingRules& rules_;
   IndexBuilds& builds_;
 };
-
-// The user's name of a time-series collection, from that of its buckets; other names as they are.
-[[nodiscard]] std::string user_namespace(const std::string& ns);
 
 }  // namespace mongotwin::apply

@@ -12,6 +12,9 @@
 
 namespace mongotwin::apply {
 
+// The user's name of a time-series collection, from that of its buckets; other names as they are.
+[[nodiscard]] std::string user_namespace(const std::string& ns);
+
 struct ShardKey {
   bson::Document key;
   bool unique = false;
@@ -30,7 +33,7 @@ struct ShardingRules {
 
   // How the collection shall be sharded on the target, if it shall; `source_key` is empty where the source has none.
   [[nodiscard]] std::optional<ShardKey> shard_key(const std::string& ns, bson::View source_key, bool source_unique) const {
-    auto rule = collections.find(ns);
+    auto rule = collections.find(user_namespace(ns));
     ShardKey by{bson::Document::copy_of(source_key), source_unique, {}};
     if (rule != collections.end()) {
       if (!rule->second.sharded) return {};

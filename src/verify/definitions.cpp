@@ -132,7 +132,7 @@ void Comparison::indexes(const Definition& source, const Definition& target) {
 void Comparison::sharding(const Definition& source, const Definition& target) {
   if (!expected.target_sharded) return;
   auto wanted = expected.sharding.shard_key(target_ns, source.shard_key ? source.shard_key->view() : bson::View(), source.shard_key_unique);
-  bool by_rule = expected.sharding.collections.contains(target_ns);
+  bool by_rule = expected.sharding.collections.contains(user_name_of(target_ns));
   auto key = [](const std::optional<bson::Document>& k, bool unique) { return k ? bson::to_json(k->view(), 200) + (unique ? " unique" : "") : std::string("nothing"); };
   bool same = wanted.has_value() == target.shard_key.has_value() && (!wanted || (apply::same_key(wanted->key, *target.shard_key) && wanted->unique == target.shard_key_unique));
   auto text = fmt::format("sharded by {} on the source, by {} on the target", key(source.shard_key, source.shard_key_unique), key(target.shard_key, target.shard_key_unique));

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from random import Random
 
 import pytest
 from bson import Int64, MaxKey, MinKey
 from e2e.copying import assert_went_on
+from e2e.verifying import verify
 
 DOCUMENTS = 3000
 
@@ -254,3 +256,40 @@ def test_a_unique_index_serves_a_key_that_is_not(pair):
         client.shop[name].insert_many([{"_id": n, "k": n} for n in range(500)])
     copied(pair).finish()
     pair.assert_identical(sharding=True)
+
+
+def test_time_series_are_sharded_by_their_own_fields(pair):
+    """A router refuses to shard their buckets; the source's catalog and oplog name nothing else."""
+    series = {"timeField": "at", "metaField": "of"}
+    source = pair.source_client.shop
+    for name in ("by_meta", "by_time"):
+        source.create_collection(name, timeseries=series)
+    pair.source.shard_collection("shop.by_meta", {"of.host": 1, "at": 1})
+    pair.source.shard_collection("shop.by_time", {"at": 1})
+    start = datetime.datetime(2024, 2, 29)
+    buckets = [{"at": start + datetime.timedelta(minutes=n), "of": {"host": n % 7}, "v": n} for n in range(500)]
+    source.create_collection("filled", timeseries=series)
+    source.filled.insert_many(buckets)
+    source["system.buckets.by_meta"].insert_many(source["system.buckets.filled"].find())
+    twin = copied(pair)
+    source.create_collection("later", timeseries=series)
+    pair.source.shard_collection("shop.later", {"of": 1})
+    twin.finish()
+    keys = {row["_id"]: row["key"] for row in pair.target_client.config.collections.find({"_id": {"$regex": "^shop"}})}
+    assert keys == {
+        "shop.system.buckets.by_meta": {"meta.host": 1, "control.min.at": 1},
+        "shop.system.buckets.by_time": {"control.min.at": 1},
+        "shop.system.buckets.later": {"meta": 1},
+    }
+    pair.assert_identical(sharding=True)
+
+
+def test_rule_for_a_time_series_is_by_its_own_name(pair):
+    for name in ("ruled", "following"):
+        pair.source_client.shop.create_collection(name, timeseries={"timeField": "at", "metaField": "of"})
+        pair.source.shard_collection(f"shop.{name}", {"of": 1})
+    twin = copied(pair, sharding={"shop.ruled": "unsharded"})
+    assert verify(twin)["verdict"] == "identical"
+    twin.finish()
+    keys = {row["_id"]: row["key"] for row in pair.target_client.config.collections.find({"_id": {"$regex": "^shop"}})}
+    assert keys == {"shop.system.buckets.following": {"meta": 1}}

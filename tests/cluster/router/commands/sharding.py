@@ -45,6 +45,8 @@ def shard_collection(router, request):
     _need_admin(request)
     ns = request.get(request.name)
     database, collection = _split_ns(ns)
+    if collection.startswith("system.buckets."):
+        raise CommandError(5731501, "Sharding a buckets collection is not allowed")
     options = options_of(request, drop=("key",))
     if options.get("timeseries"):
         raise CommandError(115, "the stand-in router does not know sharded time series")
