@@ -8,6 +8,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/worker.h"
+#include "bson/typed_bytes.h"
 #include "copy/twins.h"
 #include "mongo/cursor.h"
 #include "source/member_state.h"
@@ -50,6 +51,8 @@ std::string identity(mongo::Client& client, std::uint32_t server) {
   auto status = client.run_on(server, *session, "admin", bson::Builder().int32("serverStatus", 1).finish());
   return fmt::format("{} {} {} {}", client.host_of(server), synced, process ? bson::to_json(process) : std::string(), status.view().fields("repl").integer("rbid").value_or(0));
 }
+
+std::optional<bson::View> token_of(const bson::Document& reply) { return reply.view().fields("cursor").document("postBatchResumeToken"); }
 
 }  // namespace
 
@@ -174,11 +177,13 @@ std::optional<std::int64_t> RangeReader::last_record(const Pass& pass, mongo::Cl
   return {};
 }
 
-bson::Document RangeReader::find_naturally(const Pass& pass, std::int64_t batch_size) const {
+// `after`: a token; null: from the start.
+bson::Document RangeReader::find_naturally(const Pass& pass, std::int64_t batch_size, Fields fields, const bson::Document* after) const {
   bson::Builder b;
   b.uuid("find", place_->uuid.view()).open_document("hint").int32("$natural", 1).close().int64("batchSize", batch_size).boolean("noCursorTimeout", true);
   b.boolean("$_requestResumeToken", true);
-  if (!position_->tokens.empty()) b.document("$_resumeAfter", position_->tokens.back());
+  if (fields == Fields::only_id) b.boolean("showRecordId", true).open_document("projection").int32("_id", 1).close();
+  if (after != nullptr) b.document("$_resumeAfter", *after);
   append_read_options(b, pass.collection, pass.range.shard);
   return b.finish();
 }
@@ -204,10 +209,11 @@ bool RangeReader::read_naturally(const Pass& pass) {
     bool resumed = !position_->tokens.empty();
     try {
       auto bytes = reply_bytes(client.round_trip(server));
-      return drain(pass, {client, server, shard, bytes, true}, find_naturally(pass, batch_size_for(pass.collection.estimate, bytes)));
+      return drain(pass, {client, server, shard, bytes, true}, find_naturally(pass, batch_size_for(pass.collection.estimate, bytes), Fields::all, resumed ? &position_->tokens.back() : nullptr));
     } catch (const mongo::CommandError& e) {
       if (!resumed || e.code() != kKeyNotFound) throw;
       position_->tokens.pop_back();
+      repeated_ = true;
       if (position_->tokens.empty()) pass.sink.again();
     }
   }
@@ -229,8 +235,10 @@ bool RangeReader::drain(const Pass& pass, const From& from, const bson::Document
     if (!reply) return true;
     expected = std::max<std::uint64_t>(expected, reply->array.size());
     share->resize(reply->array.size());
+    std::optional<Ids> wanted;
+    if (from.natural && !is_up_to_end(*reply)) wanted = ids_up_to_end(pass, from, batch_size);
     bool last = from.natural && take_token(reply->reply);
-    auto batches = cut(*reply, from.shard, std::move(share));
+    auto batches = cut(*reply, from.shard, wanted ? &*wanted : nullptr, std::move(share));
     if (from.natural && !batches.empty()) batches.back().position = position_;
     for (auto& batch : batches) {
       if (tell_twins) look_for_twins(batch, pass.collection);
@@ -240,9 +248,36 @@ bool RangeReader::drain(const Pass& pass, const From& from, const bson::Document
   }
 }
 
+// Whether all of the reply was there at the beginning.
+bool RangeReader::is_up_to_end(const mongo::Cursor::Batch& reply) const {
+  auto number = token_of(reply.reply).value_or(bson::View()).integer("$recordId");
+  return reply.empty() || (number && *number <= position_->end);
+}
+
+// Behind the last token, what was there at the beginning and still is. The rest is in the oplog; copied too, a document that
+// was deleted and inserted again would come twice, and on a target with another shard key stay so.
+RangeReader::Ids RangeReader::ids_up_to_end(const Pass& pass, const From& from, std::int64_t batch_size) const {
+  for (auto after = position_->tokens.rbegin();; ++after) {
+    bool resumed = after != position_->tokens.rend();
+    try {
+      Ids ids;
+      mongo::Cursor cursor(from.client, from.server, place_->database, find_naturally(pass, batch_size, Fields::only_id, resumed ? &*after : nullptr));
+      while (auto reply = cursor.next({}, batch_size))
+        for (const auto& e : reply->array) {
+          auto document = e.fields();
+          if (document.integer("$recordId").value_or(0) > position_->end) return ids;
+          ids.insert(bson::typed_bytes(document["_id"]));
+        }
+      return ids;
+    } catch (const mongo::CommandError& e) {
+      if (!resumed || e.code() != kKeyNotFound) throw;  // gone meanwhile: behind an earlier one there is only more
+    }
+  }
+}
+
 // True if the reply reaches to what was there at the beginning.
 bool RangeReader::take_token(const bson::Document& reply) {
-  auto token = reply.view().fields("cursor").document("postBatchResumeToken");
+  auto token = token_of(reply);
   if (!token || token->empty()) return false;
   auto& tokens = position_->tokens;
   tokens.push_back(bson::Document::copy_of(*token));
@@ -250,13 +285,14 @@ bool RangeReader::take_token(const bson::Document& reply) {
   return token->integer("$recordId").value_or(0) >= position_->end;
 }
 
-// What one shard owns of a reply, in pieces of a size that is good to insert.
-std::vector<Batch> RangeReader::cut(const mongo::Cursor::Batch& reply, std::optional<oplog::ShardIndex> shard, std::shared_ptr<ByteBudget::Share> share) const {
+// What one shard owns of a reply, in pieces of a size that is good to insert. `wanted`: only these; null: all.
+std::vector<Batch> RangeReader::cut(const mongo::Cursor::Batch& reply, std::optional<oplog::ShardIndex> shard, const Ids* wanted, std::shared_ptr<ByteBudget::Share> share) const {
   std::vector<Batch> batches;
   const auto* ownership = shard ? place_->ownership.get() : nullptr;
   for (const auto& e : reply.array) {
     auto document = *e.document();
     if (ownership != nullptr && ownership->owner_of(document) != *shard) continue;  // an orphan
+    if (wanted != nullptr && !wanted->contains(bson::typed_bytes(document["_id"]))) continue;
     bool full = batches.empty() || batches.back().bytes + document.size() > kBatchBytes + kBatchBytes / 8 || batches.back().documents.size() == kBatchDocuments;
     if (full) batches.push_back({reply.reply, {}, 0, place_, repeated_, {}, share});
     batches.back().documents.push_back(document);

@@ -7,9 +7,11 @@
 
 #include <map>
 #include <stop_token>
+#include <unordered_set>
 
 #include "base/throttle.h"
 #include "copy/collection_copy.h"
+#include "copy/source_now.h"
 #include "copy/twins.h"
 #include "mongo/cursor.h"
 
@@ -59,12 +61,15 @@ class RangeReader {
   [[nodiscard]] bool read_all_shards(const Pass& pass);
   [[nodiscard]] bool read_naturally(const Pass& pass);
   [[nodiscard]] bool drain(const Pass& pass, const From& from, const bson::Document& command);
+  using Ids = std::unordered_set<std::string>;  // as typed_bytes
+  [[nodiscard]] bool is_up_to_end(const mongo::Cursor::Batch& reply) const;
+  [[nodiscard]] Ids ids_up_to_end(const Pass& pass, const From& from, std::int64_t batch_size) const;
   [[nodiscard]] bool take_token(const bson::Document& reply);
-  [[nodiscard]] std::vector<Batch> cut(const mongo::Cursor::Batch& reply, std::optional<oplog::ShardIndex> shard, std::shared_ptr<ByteBudget::Share> share) const;
+  [[nodiscard]] std::vector<Batch> cut(const mongo::Cursor::Batch& reply, std::optional<oplog::ShardIndex> shard, const Ids* wanted, std::shared_ptr<ByteBudget::Share> share) const;
   [[nodiscard]] std::optional<std::int64_t> last_record(const Pass& pass, mongo::Client& client, std::uint32_t server);
   void append_read_options(bson::Builder& b, const CollectionCopy& collection, std::optional<oplog::ShardIndex> shard) const;
   [[nodiscard]] bson::Document find_command(const Pass& pass, std::optional<oplog::ShardIndex> shard, std::int64_t batch_size) const;
-  [[nodiscard]] bson::Document find_naturally(const Pass& pass, std::int64_t batch_size) const;
+  [[nodiscard]] bson::Document find_naturally(const Pass& pass, std::int64_t batch_size, Fields fields, const bson::Document* after) const;
   void look_for_twins(const Batch& batch, const CollectionCopy& collection);
   void await_state(const Pass& pass, mongo::Client& client, std::uint32_t server, oplog::ShardIndex shard);
   mongo::Client& client_of(oplog::ShardIndex shard);

@@ -242,3 +242,29 @@ def test_member_that_was_killed_may_have_other_record_numbers(make_pair, tmp_pat
         twin.finish()
         pair.assert_identical()
         pair.close()
+
+
+def test_collection_that_is_refilled_while_it_is_read(set_to_sharded):
+    """Of a document that was deleted and came again, a target with another shard key would keep both."""
+    pair = set_to_sharded
+    refilled = pair.source_client.big.refilled
+
+    def fill(sign):
+        for first in range(0, 10_000, 1000):
+            refilled.insert_many([{"_id": n, "k": sign * (n + 1), "pad": PAD} for n in range(first, first + 1000)])
+
+    pair.target.shard_collection("big.refilled", {"k": 1})
+    pair.target.split("big.refilled", {"k": 0})
+    pair.target.move_chunk("big.refilled", {"k": -1}, to=pair.target.shards[0])
+    pair.target.move_chunk("big.refilled", {"k": 1}, to=pair.target.shards[1])
+    fill(-1)
+    twin = pair.twin(reading="natural", copiers=1, throttle={"copy": "4MB"}).start()
+    twin.wait_until(lambda s: s["copy"]["documents_done"] > 500, "it is being read")
+    twin.command("throttle", {"copy_bytes_per_second": 0})
+    refilled.delete_many({})
+    fill(1)
+    twin.command("throttle", {"copy_bytes_per_second": None})
+    status = twin.wait_for_state("replicating")
+    assert status["copy"]["documents_done"] < 10_000, "it copied what came after its beginning"
+    twin.finish()
+    pair.assert_identical()
