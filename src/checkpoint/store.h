@@ -29,17 +29,18 @@ class MongoCheckpointStore final : public CheckpointStore {
  public:
   MongoCheckpointStore(mongo::Pool& target, std::string link) : pool_(target), link_(std::move(link)) {}
   [[nodiscard]] std::optional<bson::Document> load() override;
-  // Throws Error(pause) when another process has claimed the document since.
+  // Throws as demand_own() does.
   void save(bson::View fields) override;
   // From here on only this process may save: two that follow one pair would each apply what the other one has written.
   void claim();
+  // Throws Error(pause) when another process has claimed the document since.
+  void demand_own();
   // Only if the document is there and its field `intent` is this; else false and nothing is changed, also when the
   // command arrives late.
   [[nodiscard]] bool save_if(const std::string& intent, bson::View fields);
   void remove() override;
 
  private:
-  void demand_own();
   std::int64_t update(bson::View query, bson::View fields, bool upsert);
   mongo::Pool& pool_;
   std::string link_;

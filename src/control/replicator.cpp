@@ -17,7 +17,7 @@ using checkpoint::Phase;
 using status::State;
 
 namespace {
-constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000}, kUsersEvery{2'000};
+constexpr std::chrono::milliseconds kPublishEvery{250}, kLookEvery{100}, kStopPatience{20'000}, kUsersEvery{2'000}, kOwnerEvery{1'000};
 constexpr std::chrono::milliseconds kFinalLook{2'000};
 constexpr int kReconnectMost = 30;
 
@@ -98,6 +98,7 @@ void Replicator::run(std::stop_token stop) {
     std::_Exit(0);
   });
   driver.join();
+  owner_watch_.reset();
   end_verifier();
   std::unique_ptr<Pipeline> pipeline;
   std::exception_ptr error;
@@ -200,6 +201,7 @@ void Replicator::let_go() {
   std::unique_ptr<copy::InitialCopy> copied;
   end_verifier();
   std::unique_ptr<verify::Verifier> verifier;
+  owner_watch_.reset();
   users_worker_.reset();
   users_.reset();
   index_build_watch_.reset();
@@ -271,7 +273,19 @@ void Replicator::connect(std::stop_token stop) {
     pair_->warnings.push_back(std::move(text));
   };
   balancers_ = std::make_unique<BalancerHold>(*pair_->source, *pair_->target, *store_, waits_, warn, saved_.balancers);
+  if (saved_.phase != Phase::finished) owner_watch_ = std::make_unique<Worker>("owner", owner_signal_, kOwnerEvery, [this](std::stop_token) { return owner_step(); }, [this](std::exception_ptr e) { fail(e); });
   connected_ = true;
+}
+
+// Copying, or standing alone, it saves next to nothing.
+Step Replicator::owner_step() {
+  try {
+    store_->demand_own();
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::retry) throw;
+    log::debug("control", "{}", e.what());
+  }
+  return Step::idle;
 }
 
 void Replicator::make_pipeline() {
@@ -675,6 +689,7 @@ void Replicator::restore(std::stop_token stop) {
   }
   retrying(stop, [&] { pipeline->save_phase(Phase::finished); });
   if (stop.stop_requested()) return;
+  owner_watch_.reset();
   std::unique_ptr<Pipeline> done;
   {
     Lock lock(m_);

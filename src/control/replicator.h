@@ -64,6 +64,7 @@ class Replicator final : public cli::Engine, private verify::Replication {
   void connect(std::stop_token stop);
   void reconnect(std::stop_token stop);
   void let_go();
+  [[nodiscard]] Step owner_step();
   void copy(std::stop_token stop);
   [[nodiscard]] source::SourceCatalog begin_copy(std::stop_token stop);
   [[nodiscard]] bool can_go_on_copying();
@@ -131,6 +132,8 @@ class Replicator final : public cli::Engine, private verify::Replication {
   std::unique_ptr<apply::IndexBuildWatch> index_build_watch_;
   checkpoint::Checkpoint saved_;
   std::unique_ptr<BalancerHold> balancers_;
+  Signal owner_signal_;
+  std::unique_ptr<Worker> owner_watch_;  // drive makes and ends it: not all states save anything, by which a new owner would be noticed
 
   Signal drive_signal_;
   Mutex shape_m_;  // held while a cluster gets or loses a shard; before m_

@@ -49,12 +49,13 @@ def test_a_copy_over_the_cluster_that_lives_is_refused(secured):
         client.admin.command("setUserWriteBlockMode", **{"global": False})
 
 
-def test_the_mongotwin_that_was_started_last_works_on_the_pair(secured):
+@pytest.mark.parametrize("state", ["copying", "replicating"])
+def test_the_mongotwin_that_was_started_last_works_on_the_pair(secured, state):
     """Two on one pair, as on two machines: the first one stops, and says why."""
     secured.load(300)
     writer = secured.write()
-    first = secured.twin().start()
-    first.wait_for_state("replicating")
+    first = secured.twin(throttle={"copy": "0"} if state == "copying" else {}).start()
+    first.wait_for_state(state)
     second = secured.twin().start()
     second.wait_for_state("replicating")
     why = first.wait_failure()
