@@ -454,9 +454,10 @@ void DdlApplier::run_within(std::chrono::milliseconds at_most, const std::string
   }
 }
 
-// Who has no limit may look first: what is as it should be needs no collMod, which would wait for a reader's transaction.
+// Who has no limit may look first: what is as it should be needs no collMod, which would wait for a reader's transaction. Not
+// through a router, which shows one shard, and not what a command that was given up will still do.
 void DdlApplier::change_index(std::chrono::milliseconds at_most, const std::string& ns, const std::string& name, bson::View change) {
-  if (at_most == kNoLimit) {
+  if (at_most == kNoLimit && !target_.sharded()) {
     auto spec = find_index(ns, name);
     if (!spec) return;
     bool is_so = true;

@@ -64,6 +64,7 @@ void MongoCheckpointStore::claim() {
 }
 
 void MongoCheckpointStore::demand_own() {
+  if (owner_.empty()) return;
   auto document = load();
   auto other = std::string(document ? document->view().string("owner").value_or("") : "");
   if (!document || other == owner_) return;

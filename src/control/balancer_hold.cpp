@@ -92,7 +92,11 @@ void BalancerHold::stop_and_wait(mongo::Cluster& cluster, std::stop_token stop, 
 void BalancerHold::release() {
   Lock one_at_a_time(releasing_);
   auto labels = held();
-  if (!labels.empty()) save();  // refused, when another process works on the pair: it is the one that needs them off
+  try {
+    if (!labels.empty()) save();
+  } catch (const Error& e) {
+    if (e.remedy() != Remedy::retry) throw;  // another process works on the pair: it is the one that needs them off
+  }
   for (auto* cluster : clusters_) {
     if (std::find(labels.begin(), labels.end(), cluster->label()) == labels.end()) continue;
     try {

@@ -81,7 +81,8 @@ void Failover::close_target(std::stop_token stop) {
 
 Failover::Report Failover::take_as_it_is(const std::vector<Timestamp>& applied, const std::string& note, bson::View handover, std::stop_token stop) {
   close_target(stop);
-  auto report = this->report(*std::min_element(applied.begin(), applied.end()), applied, applied);
+  auto up_to = *std::min_element(applied.begin(), applied.end());
+  auto report = this->report(up_to, applied, std::vector<Timestamp>(applied.size(), up_to));  // nothing that was read is left out
   if (!note.empty()) report.lines.push_back(note);
   return conclude(std::move(report), handover, stop);
 }

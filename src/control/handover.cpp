@@ -208,9 +208,9 @@ void Replicator::take_over(std::stop_token stop) {
     Lock lock(m_);
     if (error_) std::rethrow_exception(error_);
   };
-  retrying(stop, [&] { look_for_shards(*pair_->target); });
   Failover failover({*pair_, options_, *store_, holds_, *ddl_, [this](const std::string& step) { set_handover([&](auto& h) { h.step = step; }); }, check});
   try {
+    retrying(stop, [&] { look_for_shards(*pair_->target); });
     auto report = failover.run(*pipeline, saved_.handover, stop);
     set_handover([&](auto& h) {
       h.step.clear();

@@ -41,6 +41,16 @@ mongo::ReadPreference preference_of(options::ReadFrom from) {
 }
 }
 
+// Between the preflight's look and the claim the one that had the pair may have changed its roles.
+void demand_unchanged(const std::optional<checkpoint::Checkpoint>& seen, const std::optional<bson::Document>& document) {
+  bool same = seen.has_value() == document.has_value();
+  if (same && seen) {
+    auto now = checkpoint::Checkpoint::parse(*document);
+    same = now.phase == seen->phase && now.generation == seen->generation && now.handover == seen->handover;
+  }
+  if (!same) throw Error(Remedy::retry, "another mongotwin works on this pair, and has changed its state just now", "stop the other one, then start this one again");
+}
+
 std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board) { return std::make_unique<Replicator>(options, board); }
 
 std::vector<std::string> check(const options::Options& options) {
@@ -240,10 +250,11 @@ void Replicator::connect(std::stop_token stop) {
   auto roles = find_roles(configured_);
   journal::DiskJournal::check_free(roles.journal.path);
   auto pair = preflight(roles, [&](mongo::Cluster& source, mongo::Cluster& target) { release_balancers_of_a_dead_run(source, target); },
-                        [&](Pair& found) {
-                          checkpoint::MongoCheckpointStore(found.target->router(), roles.link).claim();
-                          return Switchover::settle(found, roles, stop);
-                        });
+                        [&](Pair& found) { return Switchover::settle(found, roles, stop); });
+  // Not before the preflight: a start that is refused must not take the pair from the one that works.
+  auto store = std::make_unique<checkpoint::MongoCheckpointStore>(pair.target->router(), roles.link);
+  store->claim();
+  demand_unchanged(pair.checkpoint, store->load());
   if (roles.reversed) log::info("control", "the roles are swapped: the configuration's target is the source");
   for (const auto& line : pair.lines) log::info("control", "{}", line);
   Lock lock(m_);
@@ -257,11 +268,10 @@ void Replicator::connect(std::stop_token stop) {
   holds_.load(bson::View());
   pair_ = std::make_shared<Pair>(std::move(pair));
   layout_ = std::make_unique<apply::TargetLayout>(pair_->target->router(), pair_->target->sharded());
-  store_ = std::make_unique<checkpoint::MongoCheckpointStore>(pair_->target->router(), options_.link);
+  store_ = std::move(store);
   plan_ = std::make_unique<copy::CopyPlan>(pair_->target->router(), options_.link);
   ddl_ = std::make_unique<apply::DdlApplier>(*pair_->target, *layout_, holds_, pair_->sharding, index_builds_);
   index_build_watch_ = std::make_unique<apply::IndexBuildWatch>(*pair_->target, index_builds_);
-  store_->claim();
   if (pair_->checkpoint) saved_ = *pair_->checkpoint;
   if (!saved_.failure.empty()) {
     pair_->warnings.push_back("an earlier run stopped: " + saved_.failure + "; see to what it names, and compare it, before you rely on the target");
@@ -581,6 +591,7 @@ std::optional<Replicator::Positions> Replicator::follow_shards(std::stop_token s
 
 // What a change of roles takes for all shards of a cluster must be all of them. Only while no pipeline goes by their order.
 void Replicator::look_for_shards(mongo::Cluster& cluster) {
+  cluster.router().acquire().run("admin", bson::Builder().int32("ping", 1).finish());  // who doesn't answer is not waited for under the locks
   Lock shape(shape_m_);
   Lock lock(m_);
   if (cluster.look_for_shards()) log::info("control", "{}: its shards are now {}", cluster.label(), fmt::join(cluster.shard_names(), ", "));
@@ -716,7 +727,7 @@ void Replicator::resume() {
   Lock lock(m_);
   if (!paused_) return;
   paused_ = false;
-  if (pipeline_) pipeline_->hold(cut_taken_);
+  if (pipeline_) pipeline_->hold(cut_taken_ || error_);
   log::info("control", "resumed by request");
 }
 

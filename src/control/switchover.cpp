@@ -315,6 +315,7 @@ void Switchover::open(std::stop_token stop) {
 std::string Switchover::put_back(bson::View handover, std::stop_token stop) {
   puts_back_ = true;
   insisting(stop, [&] {
+    p_.store.demand_own();  // who has lost the pair meanwhile has nothing to put back
     demand_own_place(p_.pair, p_.options.link);
     auto saved = p_.store.load();
     bool changed_roles_before = saved && saved->view().integer("generation").value_or(0) > 0;
@@ -331,7 +332,8 @@ std::string Switchover::put_back(bson::View handover, std::stop_token stop) {
   if (!handover["source_closed"].truthy()) insisting(stop, [&] { source_block_.open({}); });
   auto after = bson::Document::copy_of(handover.fields("before"));
   bool stays_closed = !handover["target_closed"].truthy();
-  if (stays_closed && !target_block_.by_hooks()) insisting(stop, [&] { stays_closed = target_block_.is_closed().value_or(true); });
+  // On shards a command that was given up may still close it.
+  if (stays_closed && !target_block_.by_hooks() && !p_.pair.target->sharded()) insisting(stop, [&] { stays_closed = target_block_.is_closed().value_or(true); });
   if (stays_closed) after = bson::Builder().string("kind", "switchover").boolean("target_closed", true).finish();
   insisting(stop, [&] { p_.store.save(bson::Builder().document("handover", after).finish()); });
   std::string besides = stays_closed ? ", but for the target, which stays closed for the writes of its users until a switch-over or finish opens it" : "";
@@ -353,7 +355,9 @@ bool Switchover::settle(Pair& pair, const options::Options& options, std::stop_t
   const auto& saved = *pair.checkpoint;
   bool decided = saved.phase == Phase::opening;
   if (!decided && !saved.handover["source_closed"]) return false;
+  if (saved.source_id != pair.source->id()) return false;  // another pair's: the start is refused
   checkpoint::MongoCheckpointStore store(pair.target->router(), options.link);
+  store.claim();
   apply::TargetLayout layout(pair.target->router(), pair.target->sharded());
   apply::Holds holds;
   apply::ShardingRules none;

@@ -28,7 +28,7 @@ class Switchover {
   struct Parts {
     Pair& pair;
     const options::Options& options;  // as the roles are now
-    checkpoint::CheckpointStore& store;
+    checkpoint::MongoCheckpointStore& store;
     apply::Holds& holds;
     apply::DdlApplier& ddl;
     std::function<void(const std::string& step)> on_step;

@@ -113,7 +113,7 @@ bool Replicator::at_cut(const std::function<void(const verify::Cut&)>& work, std
     ~Release() {
       Lock lock(r.m_);
       r.cut_taken_ = false;
-      if (r.pipeline_) r.pipeline_->hold(r.paused_);
+      if (r.pipeline_) r.pipeline_->hold(r.paused_ || r.error_);
     }
   };
   while (auto* pipeline = take_cut(stop)) {

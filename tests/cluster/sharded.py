@@ -25,6 +25,7 @@ _TESTS = Path(__file__).resolve().parents[1]
 _SHARD_PARAMETERS = {"orphanCleanupDelaySecs": 1, "reshardingMinimumOperationDurationMillis": 1000}
 
 _BALANCER_INTERRUPTED = 194  # moves are refused for a moment after the config server's election
+_INTERRUPTED = 11601  # a change of the collection's indexes or options ends a move that is under way
 
 
 class RouterProcess:
@@ -248,11 +249,11 @@ class ShardedCluster:
             try:
                 return self.admin("moveChunk", ns, to=target, _waitForDelete=wait_for_delete, **what)
             except OperationFailure as error:
-                if error.code != _BALANCER_INTERRUPTED:
+                if error.code not in (_BALANCER_INTERRUPTED, _INTERRUPTED):
                     raise
                 return None
 
-        return wait_until(moved, "the config server's balancer has started", 30)
+        return wait_until(moved, f"a chunk of {ns} is moved", 30)
 
     def move_primary(self, database, to):
         return self.admin("movePrimary", database, to=to if isinstance(to, str) else to.name)
