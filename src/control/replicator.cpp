@@ -39,7 +39,6 @@ mongo::ReadPreference preference_of(options::ReadFrom from) {
     default: return mongo::ReadPreference::primary;
   }
 }
-}
 
 // Between the preflight's look and the claim the one that had the pair may have changed its roles.
 void demand_unchanged(const std::optional<checkpoint::Checkpoint>& seen, const std::optional<bson::Document>& document) {
@@ -49,6 +48,7 @@ void demand_unchanged(const std::optional<checkpoint::Checkpoint>& seen, const s
     same = now.phase == seen->phase && now.generation == seen->generation && now.handover == seen->handover;
   }
   if (!same) throw Error(Remedy::retry, "another mongotwin works on this pair, and has changed its state just now", "stop the other one, then start this one again");
+}
 }
 
 std::unique_ptr<cli::Engine> make_engine(const options::Options& options, status::StatusBoard& board) { return std::make_unique<Replicator>(options, board); }

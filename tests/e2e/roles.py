@@ -30,6 +30,11 @@ def finish_with_nothing_lost(pair, twin, app):
     pair.assert_identical()
 
 
+def expiry_of_sessions(client) -> int:
+    """In seconds, as the index of the application has it there: its own, or the far value while it is held."""
+    return next(i for i in client.app.sessions.list_indexes() if i["name"] == "at_1")["expireAfterSeconds"]
+
+
 def survivors(app, up_to_s, new_side=1):
     """The writes of the old source that were acknowledged before the reported moment of a failover, and all of the new one."""
     return [a for a in app.acknowledged if a.side == new_side or a.wall + (a.acked - a.sent) < up_to_s]

@@ -11,7 +11,7 @@ from cluster import Auth, ShardedCluster
 from pymongo import MongoClient
 
 from e2e.application import uri_of
-from e2e.roles import kill_in, switch_over
+from e2e.roles import expiry_of_sessions, kill_in, switch_over
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
@@ -68,10 +68,6 @@ def test_the_mongotwin_that_was_started_last_works_on_the_pair(secured, state):
     secured.assert_identical()
 
 
-def _held(client):
-    return next(i for i in client.app.sessions.list_indexes() if i["name"] == "at_1")["expireAfterSeconds"]
-
-
 @pytest.mark.parametrize("killed_in", ["opening", "following"])
 def test_the_new_source_is_lost_as_soon_as_it_is_one(mortal_sets, application, killed_in):
     """Decided, and it is gone before it was opened or before anything of it was read: the old one takes over again."""
@@ -102,7 +98,7 @@ def test_the_new_source_is_lost_as_soon_as_it_is_one(mortal_sets, application, k
         assert "taken as it is, by force" in done.stdout, done.stdout
     assert done.returncode == 0, done.stderr
     app.assert_all_there(pair.target_client)
-    assert _held(pair.target_client) == 3600
+    assert expiry_of_sessions(pair.target_client) == 3600
     with MongoClient(uri_of(pair.target)) as as_user:
         as_user.app.log.insert_one({"_id": "open"})
     again = mongotwin("failover", "--config", twin.config_path)
@@ -132,7 +128,7 @@ def test_a_readers_transaction_does_not_keep_both_closed(secured, application):
         twin.wait_for_state("replicating")
         app.wait_for(30, side=0)  # open, while the reader is still there
     assert app.closed_s() < 20
-    assert [_held(c) for c in (secured.source_client, secured.target_client)] == [3600, 2147483647]
+    assert [expiry_of_sessions(c) for c in (secured.source_client, secured.target_client)] == [3600, 2147483647]
     switch_over(twin)
     app.wait_for(30, side=1)
     app.stop()

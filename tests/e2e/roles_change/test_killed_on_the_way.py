@@ -11,7 +11,7 @@ from pymongo import MongoClient
 
 from e2e.application import uri_of
 from e2e.failpoint import Failpoint
-from e2e.roles import kill_in, survivors
+from e2e.roles import expiry_of_sessions, kill_in, survivors
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
@@ -53,7 +53,7 @@ def test_a_failover_is_killed(mortal_sets, application, step):
     done = mongotwin("failover", "--config", twin.config_path)
     assert done.returncode == 0, done.stderr
     assert "what it wrote later is lost" in done.stdout or "has failed over already" in done.stdout
-    held = next(i for i in pair.target_client.app.sessions.list_indexes() if i["name"] == "at_1")["expireAfterSeconds"]
+    held = expiry_of_sessions(pair.target_client)
     assert held == 3600, "what was held is given back"
     _assert_taken_over(pair, app)
 

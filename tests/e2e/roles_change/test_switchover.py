@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 
 from e2e.application import uri_of
 from e2e.failpoint import failpoint
-from e2e.roles import finish_with_nothing_lost, kill_in, sides, switch_over
+from e2e.roles import expiry_of_sessions, finish_with_nothing_lost, kill_in, sides, switch_over
 from e2e.twin import mongotwin
 
 pytestmark = pytest.mark.since(6, 0)
@@ -46,10 +46,10 @@ def test_the_follower_is_closed_and_expires_nothing(secured, application):
     app = application(secured)
     twin = secured.twin().start()
     twin.wait_for_state("replicating")
-    held = next(i for i in secured.target_client.app.sessions.list_indexes() if i["name"] == "at_1")["expireAfterSeconds"]
+    held = expiry_of_sessions(secured.target_client)
     assert held == 2147483647
     switch_over(twin)
-    seconds = [next(i for i in c.app.sessions.list_indexes() if i["name"] == "at_1")["expireAfterSeconds"] for c in (secured.source_client, secured.target_client)]
+    seconds = [expiry_of_sessions(c) for c in (secured.source_client, secured.target_client)]
     assert seconds == [2147483647, 3600], "held on the old source, given back on the new one"
     with MongoClient(uri_of(secured.source)) as as_user, pytest.raises(OperationFailure, match="blocked"):
         as_user.app.log.insert_one({})
@@ -227,7 +227,7 @@ def test_what_fails_on_the_way_is_put_back(secured, application):
     assert "given up, everything was put back" in failed.stderr, failed.stderr
     twin.wait_for_state("replicating")
     app.wait_for(40, side=0)
-    held = [next(i for i in c.app.sessions.list_indexes() if i["name"] == "at_1")["expireAfterSeconds"] for c in (secured.source_client, secured.target_client)]
+    held = [expiry_of_sessions(c) for c in (secured.source_client, secured.target_client)]
     assert held == [3600, 2147483647]
     switch_over(twin)
     app.wait_for(40, side=1)
